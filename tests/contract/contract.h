@@ -212,4 +212,4 @@ void content_assert_all(Site *site, const char *volume, uint32_t tag);
 /** Each ends with a row without a name. */
 extern const ContractTest lifecycle_tests[], volume_tests[], relation_tests[], snapshot_tests[],
     drafted_tests[], planned_tests[], moved_tests[], history_tests[], renamed_tests[],
-    trashed_tests[], served_tests[], fixed_tests[], verb_tests[], random_tests[];
+    trashed_tests[], limit_tests[], served_tests[], fixed_tests[], verb_tests[], random_tests[];

@@ -18,7 +18,7 @@ static const Ground *ground;
 static const ContractTest *const tables[] = {
     lifecycle_tests, volume_tests, relation_tests, snapshot_tests, drafted_tests,
     planned_tests,   moved_tests,  history_tests,  renamed_tests,  trashed_tests,
-    served_tests,    fixed_tests,  verb_tests,     random_tests};
+    limit_tests,     served_tests, fixed_tests,    verb_tests,     random_tests};
 
 /* cmocka gives a test its state and nothing else: which test it is comes by its place in a list. */
 typedef struct {

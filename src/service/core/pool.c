@@ -10,6 +10,7 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
+#include "kept_snapshots.h"
 #include "service.h"
 #include "storage_index.h"
 #include "trash_table.h"
@@ -41,6 +42,8 @@ CstPool *pool_new(CstService *service, CstPoolDef *def)
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     pool->drafts =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)pool_draft_free);
+    pool->kept = kept_snapshots_new();
+    pool->promises = g_ptr_array_new();
     pool->copies = g_ptr_array_new();
     g_queue_init(&pool->copy_queue);
     pool->copy_users = g_hash_table_new(NULL, NULL);
@@ -74,6 +77,8 @@ void cst_pool_unref(CstPool *pool)
     g_clear_pointer(&pool->sorted, g_ptr_array_unref);
     g_hash_table_unref(pool->drafts);
     g_hash_table_unref(pool->claims);
+    kept_snapshots_free(pool->kept);
+    g_ptr_array_unref(pool->promises);
     g_ptr_array_unref(pool->copies);
     g_hash_table_unref(pool->copy_users);
     g_ptr_array_unref(pool->orphans);

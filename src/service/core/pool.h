@@ -27,6 +27,9 @@ typedef struct {
 /** The totals of a pool's trash (trash_table.h). */
 typedef struct TrashTotals TrashTotals;
 
+/** The promises of the snapshots that the pool's technology keeps (kept_snapshots.h). */
+typedef struct KeptSnapshots KeptSnapshots;
+
 /** The index from storage to pools (storage_index.h). */
 typedef struct StorageIndex StorageIndex;
 
@@ -99,6 +102,8 @@ struct CstPool {
     guint64 trash_names_kept_turn; /* number of the reader of trash_names */
     gint64 swept_at; /* monotonic: last sweep of its declarations; of the scanning thread */
 
+    KeptSnapshots *kept; /* guarded by the lock */
+    GPtrArray *promises; /* of PoolPromise * (owned by their operations): reservations */
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (owned by the claims), never empty */
     GPtrArray *copies;  /* of CopyTurn * (owned by their jobs): granted turns (copy_turn.h) */
     GQueue copy_queue;  /* of CopyTurn *: jobs that wait for a turn, oldest first */

@@ -28,6 +28,7 @@
 
 #include "draft.h"
 #include "health.h"
+#include "kept_snapshots.h"
 #include "overlays.h"
 #include "pool.h"
 #include "service.h"
@@ -156,6 +157,7 @@ static void scan_end(CstPool *pool, const CstPoolState *state, VolumeTable *foun
         outdate_name_scans(pool);
         old = pool->volumes;
         pool->volumes = found;
+        kept_snapshots_outdate(pool->kept);
         pool->scanned = TRUE;
         pool->scanned_at = g_get_monotonic_time();
         pool_table_unsort(pool);
@@ -501,6 +503,7 @@ void pool_rescan_volume(CstPool *pool, CstPoolState *state, const char *name)
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(GError) error = NULL;
 
+    kept_snapshots_changed(pool, name);
     if (!pool_scan_volume(pool, state, name, &volume, &error)) {
         g_mutex_lock(&pool->lock);
         g_hash_table_add(pool->stale, g_strdup(name));

@@ -14,6 +14,7 @@
 
 #include <base/test_point.h>
 
+#include "kept_snapshots.h"
 #include "pool.h"
 #include "trash_totals.h"
 
@@ -42,10 +43,12 @@ static void pool_table_note_change(CstPool *pool, const char *name)
 void pool_table_set(CstPool *pool, const char *name, CstVolume *volume)
 {
     pool_table_note_change(pool, name);
-    if (volume)
+    if (volume) {
         volume_table_set(pool->volumes, pool->def->target_path, volume);
-    else
+    } else {
         volume_table_remove(pool->volumes, name);
+        kept_snapshots_remove(pool->kept, name);
+    }
 }
 
 void pool_table_remove(CstPool *pool, const char *name)
@@ -62,6 +65,7 @@ void pool_table_clear(CstPool *pool)
     VolumeTable *old;
 
     trash_totals_forget(pool);
+    kept_snapshots_forget(pool);
     g_mutex_lock(&pool->lock);
     old = pool->volumes;
     pool->volumes = volume_table_new();

@@ -37,9 +37,10 @@ struct Reference {
 };
 
 struct VolumeTable {
-    GHashTable *by_name;    /* name (inside the record) to CstVolume * (owned) */
-    GHashTable *bases;      /* path (inside the value) to Base * (owned) */
-    GHashTable *references; /* CstVolume * (borrowed) to its first Reference * (owned) */
+    GHashTable *by_name;        /* name (inside the record) to CstVolume * (owned) */
+    GHashTable *bases;          /* path (inside the value) to Base * (owned) */
+    GHashTable *references;     /* CstVolume * (borrowed) to its first Reference * (owned) */
+    unsigned __int128 promised; /* sum of cst_volume_promise() */
 };
 
 VolumeTable *volume_table_new(void)
@@ -177,8 +178,11 @@ void volume_table_set(VolumeTable *table, const char *dir, CstVolume *volume)
 {
     CstVolume *old = g_hash_table_lookup(table->by_name, volume->name);
 
-    if (old)
+    if (old) {
         index_remove(table, old);
+        table->promised -= cst_volume_promise(old);
+    }
+    table->promised += cst_volume_promise(volume);
     g_hash_table_replace(table->by_name, volume->name, volume);
     index_add(table, dir, volume);
 }
@@ -190,6 +194,7 @@ void volume_table_remove(VolumeTable *table, const char *name)
     if (!old)
         return;
     index_remove(table, old);
+    table->promised -= cst_volume_promise(old);
     g_hash_table_remove(table->by_name, name);
 }
 
@@ -203,6 +208,11 @@ CstVolume *volume_table_get(const VolumeTable *table, const char *name)
 guint volume_table_size(const VolumeTable *table)
 {
     return g_hash_table_size(table->by_name);
+}
+
+uint64_t volume_table_promise(const VolumeTable *table)
+{
+    return (uint64_t)MIN(table->promised, (unsigned __int128)UINT64_MAX);
 }
 
 void volume_table_iter_init(GHashTableIter *iter, const VolumeTable *table)

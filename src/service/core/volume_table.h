@@ -24,6 +24,11 @@ void volume_table_remove(VolumeTable *table, const char *name);
 /** Returns the record of @name, borrowed. Returns NULL if the name has no record. */
 CstVolume *volume_table_get(const VolumeTable *table, const char *name);
 guint volume_table_size(const VolumeTable *table);
+/**
+ * Returns the sum of the promises of all volumes (cst_volume_promise()), at most UINT64_MAX. The
+ * table keeps the sum, so the cost is independent of the number of volumes.
+ */
+uint64_t volume_table_promise(const VolumeTable *table);
 /** Starts an unordered iteration over names and records (CstVolume *). */
 void volume_table_iter_init(GHashTableIter *iter, const VolumeTable *table);
 

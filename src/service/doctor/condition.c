@@ -46,13 +46,14 @@ static char *definition_compared(char *xml)
     return xml;
 }
 
-/* Whether a start would change the pool. Thresholds are in force at once. */
+/* Whether a start would change the pool. Thresholds and limits are in force at once. */
 static gboolean start_would_change(const DoctorRun *run)
 {
     g_autoptr(CstPoolDef) same = cst_pool_def_copy(run->def);
     g_autofree char *now = NULL, *next = NULL;
 
     same->thresholds = run->next_def->thresholds;
+    same->limits = run->next_def->limits;
     now = definition_compared(cst_pool_def_format(same, NULL));
     next = definition_compared(cst_pool_def_format(run->next_def, NULL));
     return g_strcmp0(now, next) != 0;

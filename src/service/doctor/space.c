@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 
 #include <base/i18n.h>
+#include <service/promise.h>
 #include <service/trash.h>
 
 #include "core/table.h"
@@ -58,26 +59,29 @@ static void pool_check_fullness(DoctorRun *run, const CstPoolInfo *info)
                   trash.volumes, trashed, share_percent(trash.allocation, info->capacity));
 }
 
-/* Compares the capacities of all volumes with the space that they have and can get. */
+/*
+ * Compares the promise of the pool with the space that its volumes have and can get. Without an
+ * answer of the storage, the check is left out.
+ */
 static void pool_check_promises(DoctorRun *run, const CstPoolInfo *info)
 {
     g_autoptr(GPtrArray) volumes = pool_table_sorted(run->pool);
-    uint64_t promised = 0, space = info->available;
+    uint64_t space = info->available;
+    CstPoolPromise promise;
     g_autofree char *promised_text = NULL, *space_text = NULL;
     gboolean many;
 
     for (guint i = 0; i < volumes->len; i++) {
         const CstVolume *volume = volumes->pdata[i];
 
-        promised += MIN(volume->capacity, G_MAXUINT64 / 2 - promised);
         space += MIN(volume->allocation, G_MAXUINT64 / 2 - space);
     }
-    if (promised <= space)
+    if (!cst_pool_get_promise(run->pool, &promise, NULL) || promise.promised <= space)
         return;
     many =
-        share_percent(promised, space) > PROMISED_MANY &&
+        share_percent(promise.promised, space) > PROMISED_MANY &&
         share_percent(info->capacity - MIN(info->available, info->capacity), info->capacity) >= 80;
-    promised_text = doctor_size(promised);
+    promised_text = doctor_size(promise.promised);
     space_text = doctor_size(space);
     doctor_report_as(run, many ? CST_SEVERITY_WARNING : CST_SEVERITY_NOTE, "pool-over-promised",
                      run->pool->name, NULL,

@@ -29,6 +29,7 @@
 #include "core/definitions.h"
 #include "core/events.h"
 #include "core/job.h"
+#include "core/kept_snapshots.h"
 #include "core/pool.h"
 #include "core/reading.h"
 #include "core/registry.h"
@@ -577,6 +578,7 @@ static gboolean refresh_pool(CstPool *pool, unsigned flags, CstTask *task, GErro
         return FALSE;
     }
     trash_totals_forget(pool);
+    kept_snapshots_forget(pool);
     pool->service->hooks->refreshed(pool, state);
     event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     return TRUE;

@@ -13,6 +13,7 @@
 #include <store/usage.h>
 
 #include "core/pool.h"
+#include "core/promise.h"
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/space.h"
@@ -37,23 +38,6 @@ static gboolean sample_refresh(CstPool *pool, CstPoolState *state, GError **erro
            !cst_pool_state_holds_images(state) || pool_usage_update(pool, state, error);
 }
 
-/* The space that the volumes need when they are full. Requires the pool's lock. */
-static uint64_t provisioned_bytes(const CstPool *pool)
-{
-    GHashTableIter iter;
-    uint64_t sum = 0;
-    gpointer value;
-
-    volume_table_iter_init(&iter, pool->volumes);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const CstVolume *volume = value;
-        uint64_t size = MAX(volume->capacity, volume->allocation);
-
-        sum = size > UINT64_MAX - sum ? UINT64_MAX : sum + size;
-    }
-    return sum;
-}
-
 /* Returns FALSE if the numbers of the pool are not known. */
 static gboolean sample_read(CstPool *pool, int64_t now, CstUsagePoint *ret_sample)
 {
@@ -68,7 +52,7 @@ static gboolean sample_read(CstPool *pool, int64_t now, CstUsagePoint *ret_sampl
             .capacity = pool->usage.capacity,
             .allocation = pool->usage.allocation,
             .available = pool->usage.available,
-            .provisioned = provisioned_bytes(pool),
+            .provisioned = pool_promise_known(pool),
             .data_size = pool->thin.data_size,
             .data_used = pool->thin.data_used,
             .metadata_size = pool->thin.metadata_size,

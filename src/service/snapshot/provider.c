@@ -22,6 +22,7 @@
 
 void snapshot_target_clear(SnapshotTarget *target)
 {
+    pool_promise_end(&target->promise);
     volume_release(&target->claim);
     g_clear_pointer(&target->volume, cst_volume_unref);
     g_clear_pointer(&target->older, g_ptr_array_unref);

@@ -5,6 +5,7 @@
 #include <service/snapshots.h>
 
 #include "core/claim.h"
+#include "core/promise.h"
 
 /** The volume of a snapshot operation. */
 typedef struct {
@@ -15,6 +16,7 @@ typedef struct {
      * queried.
      */
     GPtrArray *older;
+    PoolPromise promise; /**< of a change that lets the volume or its snapshots grow */
 } SnapshotTarget;
 
 /** Releases the claim, and frees the members of @target. */

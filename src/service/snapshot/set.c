@@ -504,7 +504,7 @@ static gboolean snapshot_set_make(const CstSnapshotVolume *volumes, guint count,
 
     if ((request->qmp && !running_qmp_check_caller(task, error)) ||
         !set_begin(&set, volumes, count, error) || !claim_all(&set, error) ||
-        !snapshot_set_find_writers(&set, error))
+        !snapshot_set_find_writers(&set, error) || !snapshot_set_promise(&set, error))
         return FALSE;
     if (!set.disk && (count == 1 || can_be_one_step(&set)))
         done = snapshot_set_make_simple(&set, error);

@@ -50,6 +50,12 @@ static inline SnapshotMember *snapshot_set_member(const SnapshotSet *set, guint 
 gboolean snapshot_set_find_writers(SnapshotSet *set, GError **error);
 
 /**
+ * Reserves the promise of the new snapshots, until the volumes are released. NO_SPACE if a limit of
+ * a pool does not permit them (promise.c).
+ */
+gboolean snapshot_set_promise(SnapshotSet *set, GError **error);
+
+/**
  * Describes the processes that may write to the volume, without the QEMU of its domains. "": no
  * process. The caller frees it. NULL with an error.
  */

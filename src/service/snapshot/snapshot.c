@@ -174,6 +174,27 @@ static gboolean revert_keeps_backing(const SnapshotProvider *provider, SnapshotT
     return volume_backing_not_kept(target->claim.state, target->volume, after, error);
 }
 
+/*
+ * Reserves the bytes by which the volume grows, because it gets the size of the snapshot. Its other
+ * snapshots keep their promises.
+ */
+static gboolean revert_promise(const SnapshotProvider *provider, SnapshotTarget *target,
+                               const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) snapshots = provider->list(target, error);
+    const CstSnapshot *snapshot = snapshots ? cst_snapshot_find(snapshots, name) : NULL;
+    PromiseRequest request = {.name = target->claim.name};
+
+    if (!snapshots)
+        return FALSE;
+    /* A missing snapshot is reported by the revert itself. */
+    if (!snapshot || snapshot->capacity <= target->volume->capacity)
+        return TRUE;
+    request.more = snapshot->capacity - target->volume->capacity;
+    return pool_promise_reserve(&target->promise, target->claim.pool, target->claim.state, &request,
+                                error);
+}
+
 /* A revert changes the content for guests, and for images based on this one. */
 static gboolean snapshot_change_revert(const SnapshotProvider *provider, SnapshotTarget *target,
                                        const SnapshotChange *change, CstTask *task, GError **error)
@@ -183,7 +204,8 @@ static gboolean snapshot_change_revert(const SnapshotProvider *provider, Snapsho
                                     ? agreed_loss(provider, target, change, error)
                                     : NULL;
 
-    if (!lost || !provider->revert(target, change->name, lost, task, error))
+    if (!lost || !revert_promise(provider, target, change->name, error) ||
+        !provider->revert(target, change->name, lost, task, error))
         return FALSE;
     for (guint i = 0; i < lost->len; i++)
         volume_tags_forget(target->claim.pool, target->claim.name, g_ptr_array_index(lost, i));

@@ -20,6 +20,7 @@
 #include "core/events.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/promise.h"
 #include "core/scan.h"
 #include "core/service.h"
 #include "dependency/guard.h"
@@ -124,12 +125,16 @@ static gboolean check_capacity_is_present(const VolumeClaim *claim, const CstVol
                     claim->name, now->capacity);
 }
 
-/* Claims the volume and computes its new capacity, after the checks that each resize needs. */
+/*
+ * Claims the volume and computes its new capacity, after the checks that each resize needs. The
+ * limits of the pool permit each shrink.
+ */
 static gboolean resize_claim(VolumeClaim *claim, CstPool *pool, const char *name, uint64_t capacity,
-                             unsigned flags, CstVolume **ret_volume, uint64_t *ret_target,
-                             GError **error)
+                             unsigned flags, PoolPromise *promise, CstVolume **ret_volume,
+                             uint64_t *ret_target, GError **error)
 {
     g_autoptr(CstVolume) volume = NULL;
+    PromiseRequest request = {.name = name};
 
     if (!volume_claim_now(claim, pool, name, CLAIM_WRITE, &volume, error))
         return FALSE;
@@ -139,6 +144,9 @@ static gboolean resize_claim(VolumeClaim *claim, CstPool *pool, const char *name
     if (!resize_target(volume, capacity, flags, ret_target, error) ||
         !check_resize(claim, volume, *ret_target, flags, error))
         return FALSE;
+    request.more = *ret_target - MIN(volume->capacity, *ret_target);
+    if (request.more > 0 && !pool_promise_reserve(promise, pool, claim->state, &request, error))
+        return FALSE;
     *ret_volume = g_steal_pointer(&volume);
     return TRUE;
 }
@@ -147,6 +155,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
                               CstTask *task, GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task};
+    g_auto(PoolPromise) promise = {0};
     g_autoptr(CstVolume) volume = NULL;
     g_autoptr(CstDomainDisk) disk = NULL;
     uint64_t target = 0;
@@ -155,7 +164,7 @@ static gboolean resize_volume(CstPool *pool, const char *name, uint64_t capacity
     if (!cst_flags_check(flags,
                          CST_VOL_RESIZE_ALLOCATE | CST_VOL_RESIZE_DELTA | CST_VOL_RESIZE_SHRINK,
                          "storageVolResize", error) ||
-        !resize_claim(&claim, pool, name, capacity, flags, &volume, &target, error))
+        !resize_claim(&claim, pool, name, capacity, flags, &promise, &volume, &target, error))
         return FALSE;
     /* Growing adds zeroes after the old end. Overlays read zeroes in this range anyway. */
     if (!(target < volume->capacity
@@ -186,13 +195,14 @@ static gboolean resize_volume_qmp(CstPool *pool, const char *name, uint64_t capa
                                   unsigned flags, const char *socket, CstTask *task, GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = task};
+    g_auto(PoolPromise) promise = {0};
     g_autoptr(CstVolume) volume = NULL;
     uint64_t target = 0;
     gboolean done;
 
     if (!cst_flags_check(flags, CST_VOL_RESIZE_DELTA, "cisternVolResizeQmp", error) ||
         !running_qmp_check_caller(task, error) ||
-        !resize_claim(&claim, pool, name, capacity, flags, &volume, &target, error))
+        !resize_claim(&claim, pool, name, capacity, flags, &promise, &volume, &target, error))
         return FALSE;
     done = running_qmp_grow(&claim, volume, socket, target, error);
     volume_rescan(&claim);

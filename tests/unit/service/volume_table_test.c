@@ -165,6 +165,50 @@ static void lookup_resolves_no_reference_of_other_volumes(void **state)
     assert_int_equal(resolved, 0);
 }
 
+/* Returns a record with @snapshots snapshots inside of its image. */
+static CstVolume *sized_new(const char *name, uint64_t capacity, uint64_t allocation,
+                            uint32_t snapshots)
+{
+    CstVolume *volume = cst_volume_new(name);
+
+    volume->capacity = capacity;
+    volume->allocation = allocation;
+    if (snapshots)
+        cst_volume_extra(volume)->snapshots = snapshots;
+    return volume;
+}
+
+static void promise_is_the_sum_of_all_records(void **state)
+{
+    g_autoptr(VolumeTable) table = volume_table_new();
+
+    assert_int_equal(volume_table_promise(table), 0);
+    volume_table_set(table, NULL, sized_new("a", 100, 10, 0));
+    volume_table_set(table, NULL, sized_new("b", 100, 150, 0));
+    volume_table_set(table, NULL, sized_new("c", 100, 150, 2));
+    assert_int_equal(volume_table_promise(table), 100 + 150 + 350);
+    volume_table_set(table, NULL, sized_new("c", 100, 0, 1));
+    assert_int_equal(volume_table_promise(table), 100 + 150 + 200);
+    volume_table_remove(table, "b");
+    volume_table_remove(table, "none");
+    assert_int_equal(volume_table_promise(table), 300);
+}
+
+/* Sizes of images are untrusted. A sum above the maximum must not be lost when it shrinks. */
+static void promise_of_huge_volumes_does_not_overflow(void **state)
+{
+    g_autoptr(VolumeTable) table = volume_table_new();
+    const char *const names[] = {"a", "b", "c"};
+
+    volume_table_set(table, NULL, sized_new("small", 5, 0, 0));
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        volume_table_set(table, NULL, sized_new(names[i], UINT64_MAX, UINT64_MAX, UINT32_MAX));
+    assert_true(volume_table_promise(table) == UINT64_MAX);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        volume_table_remove(table, names[i]);
+    assert_int_equal(volume_table_promise(table), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +217,8 @@ int main(void)
         cmocka_unit_test(index_resolves_a_data_file_from_the_directory),
         cmocka_unit_test(record_that_is_set_again_keeps_its_references),
         cmocka_unit_test(lookup_resolves_no_reference_of_other_volumes),
+        cmocka_unit_test(promise_is_the_sum_of_all_records),
+        cmocka_unit_test(promise_of_huge_volumes_does_not_overflow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

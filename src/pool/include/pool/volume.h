@@ -103,6 +103,13 @@ CstVolumeExtra *cst_volume_extra(CstVolume *volume);
  */
 void cst_volume_share_extra(CstVolume *volume);
 
+/**
+ * Returns the bytes to which the volume can grow: its capacity, or its allocation if that is
+ * larger, and the capacity once more for each snapshot inside of the image. Snapshots that the
+ * pool's technology keeps are not included. At most INT64_MAX.
+ */
+uint64_t cst_volume_promise(const CstVolume *volume);
+
 /** Returns the identity of the file of a record; zero if the volume is not a file. */
 CstFileId cst_volume_file_id(const CstVolume *volume);
 

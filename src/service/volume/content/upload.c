@@ -3,7 +3,8 @@
  * Uploads of the stored bytes of a volume, as in libvirt.
  *
  * The volume is restricted before the first byte is written (declare.h), because from then on the
- * sender determines its content. Written data stay when the upload ends early, as in libvirt.
+ * sender determines its content. Written data stay when the upload ends early, as in libvirt. The
+ * limits of the pool are checked before the stored bytes grow (core/promise.h).
  */
 #include <base/crash.h>
 #include <base/dry_run.h>
@@ -13,6 +14,7 @@
 #include <blob/steps.h>
 
 #include "core/claim.h"
+#include "core/promise.h"
 #include "core/scan.h"
 #include "dependency/guard.h"
 #include "stream.h"
@@ -24,8 +26,10 @@ typedef struct {
     CstVolume *volume; /* its record before the upload */
     CstBlob *blob;
     uint64_t offset;
-    uint64_t end;  /* G_MAXUINT64: no limit */
-    uint64_t size; /* of the blob, including our writes */
+    uint64_t end;      /* G_MAXUINT64: no limit */
+    uint64_t size;     /* of the blob, including our writes */
+    uint64_t promised; /* bytes that the volume may have in the limits of its pool */
+    PoolPromise promise;
     gboolean dirty;
 } RawUpload;
 
@@ -37,6 +41,21 @@ static gboolean upload_claim_volume(RawUpload *upload, CstPool *pool, const char
     return volume_claim_now(&upload->claim, pool, name, CLAIM_WRITE, &upload->volume, error) &&
            volume_not_shown(&upload->claim, error) &&
            volume_backing_not_kept(upload->claim.state, upload->volume, NULL, error);
+}
+
+/* The stored bytes may grow to the promise of the volume. More has to be reserved before. */
+static gboolean upload_promise(RawUpload *upload, uint64_t end, GError **error)
+{
+    const PromiseRequest request = {.name = upload->claim.name,
+                                    .more = end - MIN(end, upload->promised)};
+
+    if (request.more == 0)
+        return TRUE;
+    if (!pool_promise_reserve(&upload->promise, upload->claim.pool, upload->claim.state, &request,
+                              error))
+        return FALSE;
+    upload->promised = end;
+    return TRUE;
 }
 
 static gboolean open_upload(RawUpload *upload, CstPool *pool, const char *name, uint64_t offset,
@@ -57,7 +76,9 @@ static gboolean open_upload(RawUpload *upload, CstPool *pool, const char *name, 
     upload->end = length && length <= G_MAXINT64 - offset ? offset + length : G_MAXUINT64;
     if (upload->end != G_MAXUINT64 && cst_task_progress(task).total == 0)
         cst_task_set_total(task, length);
-    return cst_may_change(error);
+    upload->promised = MAX(cst_volume_promise(upload->volume), upload->size);
+    return (upload->end == G_MAXUINT64 || upload_promise(upload, upload->end, error)) &&
+           cst_may_change(error);
 }
 
 /* libvirt's message, which virsh prints. */
@@ -89,7 +110,7 @@ static gboolean raw_write(CstUpload *base, const void *data, size_t len, GError 
     if (!cst_task_check(base->task, error))
         return FALSE;
     if (fits > 0) {
-        if (!begin_change(upload, error) ||
+        if (!upload_promise(upload, upload->offset + fits, error) || !begin_change(upload, error) ||
             !cst_blob_pwrite(upload->blob, data, fits, upload->offset, error))
             return FALSE;
         CST_CRASH_POINT("vol.upload.written");
@@ -109,7 +130,7 @@ static gboolean raw_write_hole(CstUpload *base, uint64_t length, GError **error)
     if (length > upload->end - upload->offset || length > G_MAXINT64 - upload->offset)
         return no_space(error);
     end = upload->offset + length;
-    if (!begin_change(upload, error))
+    if (!upload_promise(upload, end, error) || !begin_change(upload, error))
         return FALSE;
     /* The part inside the file is zeroed. The part after its end only increases the size. */
     if (upload->offset < upload->size &&
@@ -157,6 +178,7 @@ static void raw_close(CstUpload *base)
         rescan_upload(upload);
     g_clear_pointer(&upload->blob, cst_blob_unref);
     g_clear_pointer(&upload->volume, cst_volume_unref);
+    pool_promise_end(&upload->promise);
     volume_release(&upload->claim);
 }
 

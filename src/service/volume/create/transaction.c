@@ -11,6 +11,8 @@
  * (recovery/replay.c). If no data are written to the volume, the technology may be able to create
  * it in one step. Then begin creates it, and no rollback is needed.
  *
+ * The promise of the volume is reserved from the check of its name to the end (core/promise.h).
+ *
  * The table of drafts contains the volume (core/draft.c) from the reservation to the commit or the
  * end.
  */
@@ -62,6 +64,17 @@ static gboolean create_reports_existing(const VolumeTxn *txn, CstPool *pool, con
     known = pool_table_find(pool, name);
     g_mutex_unlock(&pool->lock);
     return txn->empty && !known && !cst_dry_run();
+}
+
+/* The size to which the volume can grow, in the limits of the pool, until the end. */
+static gboolean txn_promise(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, GError **error)
+{
+    const PromiseRequest request = {.name = def->name,
+                                    .more = txn->promised ? txn->promised
+                                                          : MAX(def->capacity, def->allocation),
+                                    .added = TRUE};
+
+    return pool_promise_reserve(&txn->promise, pool, txn->claim.state, &request, error);
 }
 
 /* Checks and claims the name. */
@@ -129,7 +142,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
     /* Checked under the claim: from here on no other operation of this service creates the name. */
     told = create_reports_existing(txn, pool, def->name);
     if ((!told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
-        (txn->empty && !make_at_once(txn, def, error)))
+        !txn_promise(txn, pool, def, error) || (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
     if (txn->made)
         return TRUE;
@@ -156,7 +169,8 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
         return TRUE;
     if (!claim_name(txn, pool, def, error) ||
         !pool_check_free(pool, txn->claim.state, def->name, error) ||
-        !check_copy_fits(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
+        !txn_promise(txn, pool, def, error) || !check_copy_fits(txn, pool, def, error) ||
+        !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
                                                                       snapshot, &txn->draft, &why);
@@ -276,5 +290,6 @@ void volume_txn_end(VolumeTxn *txn)
     txn->intent = NULL;
     cst_vol_draft_clear(&txn->draft);
     g_clear_pointer(&txn->declaration, cst_declaration_free);
+    pool_promise_end(&txn->promise);
     volume_release(&txn->claim);
 }

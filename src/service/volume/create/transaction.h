@@ -5,6 +5,7 @@
 #include <store/journal.h>
 
 #include "core/claim.h"
+#include "core/promise.h"
 #include "core/space.h"
 
 /**
@@ -30,6 +31,9 @@ typedef struct {
     gboolean overwrite;  /* permits to overwrite the content of the existing volume */
     gboolean image;      /* the copy is an image, so its length is not its capacity */
     const char *content; /* format of the copy, declared for an existing device; NULL: raw */
+    /* Set by a caller that creates snapshots as well: the promise of volume and snapshots. */
+    uint64_t promised;   /* 0: the capacity */
+    PoolPromise promise; /* reserved from the claim of the name to the end */
     gboolean fills;      /* an existing volume is filled, without a draft (fill.c) */
     gboolean made;       /* the volume was created in one step, without a draft */
     gboolean shared;     /* the draft already has the source's content (volume_txn_begin_clone) */
@@ -40,7 +44,8 @@ typedef struct {
  * Claims the name, records the intent and reserves the draft, which the caller then fills
  * (txn->draft.blob). If the caller writes no data (txn->empty), the pool's technology may create
  * the volume in one step (txn->made). @operation is for the journal. Errors: VOL_EXISTS; NO_SPACE
- * if txn->copy certainly does not fit. Call volume_txn_end() in any case.
+ * if txn->copy certainly does not fit, or a limit of the pool does not permit the volume. Call
+ * volume_txn_end() in any case.
  */
 gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                           const char *operation, GError **error);

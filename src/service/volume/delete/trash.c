@@ -29,6 +29,7 @@
 #include "core/events.h"
 #include "core/job.h"
 #include "core/pool.h"
+#include "core/promise.h"
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/trash_names.h"
@@ -293,6 +294,8 @@ static gboolean trash_restore_volume(CstPool *pool, const CstTrashed *trashed, c
     g_auto(VolumeClaim) new_claim = {.task = task, .after = &claim, .creating = TRUE};
     g_autoptr(CstVolume) volume = NULL;
     g_auto(KeptByName) kept = {0};
+    g_auto(PoolPromise) promise = {0};
+    PromiseRequest request = {.name = name, .added = TRUE};
 
     if (!claim_trashed(&claim, pool, trashed->hidden, &volume, error))
         return FALSE;
@@ -303,7 +306,9 @@ static gboolean trash_restore_volume(CstPool *pool, const CstTrashed *trashed, c
         !pool_check_free(pool, claim.state, name, error) ||
         !volume_claim(&new_claim, pool, name, CLAIM_WRITE, error) ||
         !pool_check_free(pool, claim.state, name, error) || !volume_not_open(&claim, error) ||
-        !kept_read(pool, claim.state, volume, &kept, error))
+        !kept_read(pool, claim.state, volume, &kept, error) ||
+        !pool_promise_of(claim.state, volume, &request.more, error) ||
+        !pool_promise_reserve(&promise, pool, claim.state, &request, error))
         return FALSE;
     g_clear_pointer(&kept.trashed, cst_trashed_free);
     return volume_rename_claimed(&claim, volume, name, &kept, error);

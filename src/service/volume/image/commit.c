@@ -24,6 +24,7 @@
 
 #include "core/copy_turn.h"
 #include "core/job.h"
+#include "core/promise.h"
 #include "dependency/dependents.h"
 #include "dependency/remembered.h"
 #include "image_chain.h"
@@ -84,9 +85,22 @@ static gboolean commit_check_dependents(const ImageChain *chain, GError **error)
     return TRUE;
 }
 
+/* A base that is smaller than the volume grows to its size. */
+static gboolean commit_promise(const ImageChain *chain, PoolPromise *promise, GError **error)
+{
+    const ImageLink *base = image_chain_link(chain, chain->base);
+    uint64_t size = image_chain_link(chain, 0)->volume->capacity;
+    const PromiseRequest request = {.name = base->claim.name,
+                                    .more = size - MIN(size, base->volume->capacity)};
+
+    return request.more == 0 ||
+           pool_promise_reserve(promise, base->claim.pool, base->claim.state, &request, error);
+}
+
 static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, const char *base,
                               unsigned flags, CstTask *task, GError **error)
 {
+    g_auto(PoolPromise) promise = {0};
     g_auto(ImageChain) chain = {.task = task, .write = TRUE, .at_rest = TRUE, .with_domain = TRUE};
     /*
      * An image is emptied only if it was committed into its direct backing file. Otherwise the data
@@ -105,7 +119,8 @@ static gboolean commit_volume(const Job *job, CstPool *pool, const char *name, c
         return cst_fail(error, CST_ERROR_STATE,
                         _("the backing chain of volume '%s' changed during the operation"), name);
     if (!commit_check_dependents(&chain, error) ||
-        !image_chain_backing_not_kept(&chain, chain.base, error))
+        !image_chain_backing_not_kept(&chain, chain.base, error) ||
+        !commit_promise(&chain, &promise, error))
         return FALSE;
     for (guint i = 0; i < chain.base; i++)
         if (!running_commit_is_settled(&image_chain_link(&chain, i)->claim, error))

@@ -43,6 +43,7 @@
 #include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
+#include "core/promise.h"
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/space.h"
@@ -184,6 +185,19 @@ static gboolean move_convert_content(Move *move, const VolumeTxn *txn, GError **
                              move->task, error);
 }
 
+/* Returns the size to which the copy and its snapshots can grow. */
+static uint64_t move_promise(const Move *move)
+{
+    uint64_t bytes = MAX(move->def->capacity, move->def->allocation);
+
+    for (guint i = 0; i < move->history.snapshots->len; i++) {
+        const CstSnapshot *snapshot = g_ptr_array_index(move->history.snapshots, i);
+
+        bytes += MIN(snapshot->capacity, G_MAXINT64 - MIN(bytes, (uint64_t)G_MAXINT64));
+    }
+    return bytes;
+}
+
 /*
  * With snapshots the draft begins with the size of the oldest content, and ends with the present
  * size.
@@ -192,6 +206,7 @@ static gboolean move_fill_draft(Move *move, VolumeTxn *txn, GError **error)
 {
     uint64_t capacity = move->def->capacity;
 
+    txn->promised = move_promise(move);
     if (has_history(move))
         move->def->capacity = volume_history_first_size(&move->history);
     if (!volume_txn_begin(txn, move->to, move->def, VOLUME_MOVE "-copy", error))
@@ -341,6 +356,8 @@ static gboolean move_link_target(Move *move, gboolean *ret_done, GError **error)
 {
     g_auto(VolumeClaim) claim = {
         .task = move->task, .after = image_chain_last_claim(&move->chain), .creating = TRUE};
+    g_auto(PoolPromise) promise = {0};
+    const PromiseRequest request = {move->def->name, move_promise(move), TRUE};
     g_autoptr(GError) why = NULL;
 
     *ret_done = FALSE;
@@ -348,7 +365,8 @@ static gboolean move_link_target(Move *move, gboolean *ret_done, GError **error)
         return TRUE;
     if (!volume_claim(&claim, move->to, move->def->name, CLAIM_WRITE, error) ||
         !cst_pool_state_volume_name_check(claim.state, move->def->name, error) ||
-        !cst_pool_state_check_create(claim.state, error))
+        !cst_pool_state_check_create(claim.state, error) ||
+        !pool_promise_reserve(&promise, move->to, claim.state, &request, error))
         return FALSE;
     *ret_done = move_adopt_file(move, claim.state, &why);
     if (!*ret_done) {

@@ -19,6 +19,7 @@
 
 #include "by_name.h"
 #include "core/intent.h"
+#include "core/promise.h"
 #include "core/scan.h"
 #include "core/service.h"
 #include "core/table.h"
@@ -35,12 +36,14 @@ typedef struct {
     CstVolume *volume;
     KeptByName kept;
     CstIntent *intent;
+    PoolPromise promise; /* of the volume in the other pool */
 } MoveRename;
 
 /* Releases the claims in reverse order. */
 static void move_rename_clear(MoveRename *move)
 {
     cst_intent_end(move->intent);
+    pool_promise_end(&move->promise);
     volume_release(&move->new_claim);
     volume_release(&move->claim);
     g_clear_pointer(&move->volume, cst_volume_unref);
@@ -72,6 +75,15 @@ static gboolean move_rename_check(MoveRename *move, GError **error)
            volume_not_held(&move->claim, error) &&
            volume_not_needed_by_images(&move->claim, error) &&
            kept_read(move->pool, move->claim.state, move->volume, &move->kept, error);
+}
+
+/* The volume comes with its snapshots. */
+static gboolean move_rename_promise(MoveRename *move, GError **error)
+{
+    PromiseRequest request = {.name = move->new_name, .added = TRUE};
+
+    return pool_promise_of(move->claim.state, move->volume, &request.more, error) &&
+           pool_promise_reserve(&move->promise, move->to, move->new_claim.state, &request, error);
 }
 
 /* Another name for the same format is not a change. */
@@ -221,7 +233,7 @@ gboolean volume_move_by_rename(CstPool *pool, const char *name, CstPool *to, con
         return TRUE;
     return claim_both(&move, to_state, error) && move_rename_check(&move, error) &&
            (!move_rename_keeps_format(&move, how->format) ||
-            move_rename_run(&move, ret_done, error));
+            (move_rename_promise(&move, error) && move_rename_run(&move, ret_done, error)));
 }
 
 /* --- after a crash ---------------------------------------------------------------------------- */
