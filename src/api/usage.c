@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures for the history of the use of pools. The queries access its database only, so they are
- * QUICK, and answer while storage hangs. POOL_USAGE_SAMPLE is LONG, because it may query storage.
+ * Procedures for the history of the use of pools, and for their promise. The queries of the history
+ * access its database only, so they are QUICK, and answer while storage hangs. POOL_USAGE_SAMPLE
+ * and POOL_PROMISE are LONG, because they may query storage.
  */
+#include <service/promise.h>
 #include <service/usage.h>
 
 #include "api_private.h"
@@ -62,6 +64,26 @@ static gboolean api_pool_usage_forecast(CstApiCall *call, const void *data, void
     return TRUE;
 }
 
+static gboolean api_pool_promise(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    wire_pool_promise_ret *ret = ret_data;
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)data)->pool, error);
+    CstPoolPromise promise;
+
+    if (!pool || !cst_pool_get_promise(pool, &promise, error))
+        return FALSE;
+    *ret = (wire_pool_promise_ret){
+        .promised = promise.promised,
+        .volumes = promise.volumes,
+        .capacity = promise.capacity,
+        .overcommit = promise.limits.overcommit,
+        .max_volumes = promise.limits.volumes,
+        .quota = promise.limits.quota,
+    };
+    return TRUE;
+}
+
 static gboolean api_pool_usage_sample(CstApiCall *call, const void *data, void *ret, GError **error)
 {
     return cst_service_usage_sample(call->service, call->task,
@@ -76,5 +98,7 @@ const CstProcedure cst_api_usage_procedures[] = {
                       pool_usage_forecast_ret, api_pool_usage_forecast),
     CST_OWN_PROCEDURE(POOL_USAGE_SAMPLE, LONG, WRITE, "cisternPoolUsageSample", void,
                       pool_usage_sample_ret, api_pool_usage_sample, .reads = cst_api_only_reads),
+    CST_OWN_PROCEDURE(POOL_PROMISE, LONG, READ, "cisternPoolPromise", pool_args, pool_promise_ret,
+                      api_pool_promise),
     {0},
 };

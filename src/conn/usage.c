@@ -67,3 +67,20 @@ gboolean cst_conn_pool_usage_sample(CstConn *conn, guint *ret_count, GError **er
     *ret_count = ret.count;
     return TRUE;
 }
+
+gboolean cst_conn_pool_promise(CstConn *conn, const CstPoolRef *pool, CstPoolPromise *ret_promise,
+                               GError **error)
+{
+    wire_pool_args args = {cst_pool_arg(pool)};
+    wire_pool_promise_ret ret = {0};
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_PROMISE, &args, &ret, NULL, error))
+        return FALSE;
+    *ret_promise = (CstPoolPromise){
+        .promised = ret.promised,
+        .volumes = ret.volumes,
+        .capacity = ret.capacity,
+        .limits = {.overcommit = ret.overcommit, .volumes = ret.max_volumes, .quota = ret.quota},
+    };
+    return TRUE;
+}

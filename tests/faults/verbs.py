@@ -42,6 +42,7 @@ MORE = [
     Operation("define-as", "pool-define-as n dir --target {w}/n"),
     Operation("create-pool-as", "pool-create-as n dir --target {w}/n --build", partway=True),
     Operation("pool-trash", "pool-trash p --days 7"),
+    Operation("pool-limits", "pool-limits p --overcommit 1.5 --quota 1T"),
     Operation("pool-thresholds", "pool-thresholds p --warn 80"),
     Operation("pool-edit", "pool-edit n", DEFINED),
     Operation("pool-trust", "pool-trust p --follow none"),

@@ -134,6 +134,8 @@ CASES = {
     "vol-trust": (["vol-trust v --pool p", "vol-trust q --pool p"],
                   ["vol-trust none --pool p", "vol-trust dir --pool p",
                    "vol-trust v --pool p --format nothing"]),
+    "pool-limits": (["pool-limits p --overcommit 1.5", "pool-limits p --quota 1G --volumes off"],
+                    ["pool-limits none --quota 1G", "pool-limits p --overcommit 0"]),
     "pool-thresholds": (["pool-thresholds p --warn 80", "pool-thresholds p --critical off"],
                         ["pool-thresholds none --warn 80", "pool-thresholds p --warn x"]),
     "pool-trash": (["pool-trash p --days 7", "pool-trash p --days off"],

@@ -118,6 +118,7 @@ static union {
     CstVolChanged changed;
     CstSnapshotSet set;
     CstForecast spaces[CST_USAGE_SPACE_LAST];
+    CstPoolPromise promise;
 } result;
 static GPtrArray names;
 static const CstSnapshotRequest snapshot_request = {.name = "n"};
@@ -160,6 +161,7 @@ static CstSecretBytes value;
     X(pool_usage, cst_conn_pool_usage(conn, &pool, CST_USAGE_DAILY, 0, error))                   \
     X(pool_usage_forecast, cst_conn_pool_usage_forecast(conn, &pool, result.spaces, error))      \
     X(pool_usage_sample, cst_conn_pool_usage_sample(conn, &result.count, error))                 \
+    X(pool_promise, cst_conn_pool_promise(conn, &pool, &result.promise, error))                  \
     X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                        \
     X(pool_count_volumes, cst_conn_pool_count_volumes(conn, &pool, &result.count, error))        \
     X(pool_follow, cst_conn_pool_follow(conn, &pool, NULL, &result.follow, error))               \

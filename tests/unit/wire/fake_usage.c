@@ -2,6 +2,7 @@
 /* A history of one point, and a forecast that is known for the space of the pool only. */
 #include "fake_service.h"
 
+#include <service/promise.h>
 #include <service/usage.h>
 
 gboolean cst_service_usage_sample(CstService *self, CstTask *task, guint *ret_count, GError **error)
@@ -32,5 +33,13 @@ gboolean cst_pool_usage_forecast(CstPool *pool, CstUsageForecast *ret_forecast, 
     *ret_forecast = (CstUsageForecast){{{CST_FORECAST_KNOWN, 40, 30, 50, 15},
                                         {CST_FORECAST_NO_SIZE, 0, 0, 0, 0},
                                         {CST_FORECAST_FLAT, 0, 0, 0, -3}}};
+    return TRUE;
+}
+
+gboolean cst_pool_get_promise(CstPool *pool, CstPoolPromise *ret_promise, GError **error)
+{
+    if (!fake_works(error))
+        return FALSE;
+    *ret_promise = (CstPoolPromise){2000, 3, 4000, {1500, 10, 5000}};
     return TRUE;
 }

@@ -47,6 +47,7 @@ static const struct {
     OWN(POOL, POOL_THIN),
     OWN(POOL, POOL_ROOM),
     OWN(POOL, POOL_HEALTH),
+    OWN(POOL, POOL_PROMISE),
     OWN(POOL, POOL_FOLLOW),
     OWN(VOL, VOL_CHAIN),
     OWN(VOL, VOL_HOLDERS),

@@ -579,6 +579,7 @@ const CliCommand *const cli_pool_commands[] = {
     &dumpxml_command,
     &cli_pool_edit_command,
     &cli_pool_info_command,
+    &cli_pool_limits_command,
     &cli_pool_list_command,
     &name_command,
     &cli_pool_refresh_command,

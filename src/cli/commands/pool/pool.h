@@ -109,6 +109,7 @@ extern const CliCommand cli_pool_autostart_command;
 extern const CliCommand cli_pool_destroy_command;
 extern const CliCommand cli_pool_edit_command;
 extern const CliCommand cli_pool_info_command;
+extern const CliCommand cli_pool_limits_command;
 extern const CliCommand cli_pool_list_command;
 extern const CliCommand cli_pool_refresh_command;
 extern const CliCommand cli_pool_thresholds_command;

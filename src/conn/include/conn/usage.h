@@ -2,10 +2,12 @@
 #pragma once
 
 #include <conn/conn.h>
+#include <model/promise.h>
 #include <model/usage.h>
 #include <schedule/forecast.h>
 
-/** The history of the use of pools. All calls fail with NO_SUPPORT by a stock server. */
+/** The history of the use of pools, and their promise. All calls fail with NO_SUPPORT by a stock
+ * server. */
 
 /**
  * Returns the history of a pool from @since (seconds since 1970) on: CstUsagePoint in ascending
@@ -18,3 +20,6 @@ gboolean cst_conn_pool_usage_forecast(CstConn *conn, const CstPoolRef *pool,
                                       CstForecast ret_spaces[CST_USAGE_SPACE_LAST], GError **error);
 /** Adds a sample of each active pool that is due. *ret_count: pools with a new sample. */
 gboolean cst_conn_pool_usage_sample(CstConn *conn, guint *ret_count, GError **error);
+/** Returns the promise of an active pool, and its limits. NO_POOL, STATE. */
+gboolean cst_conn_pool_promise(CstConn *conn, const CstPoolRef *pool, CstPoolPromise *ret_promise,
+                               GError **error);
