@@ -60,6 +60,29 @@ static gboolean lv_list_snapshots(CstPoolState *state, const char *volume, GPtrA
     return TRUE;
 }
 
+/* A snapshot has the id of its volume in a tag. */
+static gboolean lv_snapshot_volumes(CstPoolState *state, GHashTable *names, GError **error)
+{
+    g_autoptr(LvmGroup) group = logical_group_read(LOGICAL(state), NULL, error);
+    g_autoptr(GHashTable) ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        char *of = cst_draft_is_hidden(lv->name) ? logical_tag_value(lv, "of") : NULL;
+
+        if (of)
+            g_hash_table_add(ids, of);
+    }
+    for (guint i = 0; group && i < group->volumes->len; i++) {
+        const LvmVolume *lv = g_ptr_array_index(group->volumes, i);
+        g_autofree char *id = logical_volume_id(lv);
+
+        if (g_hash_table_contains(ids, id))
+            g_hash_table_add(names, g_strdup(lv->name));
+    }
+    return group != NULL;
+}
+
 /* --- create ----------------------------------------------------------------------------------- */
 
 /*
@@ -260,6 +283,7 @@ static CstBlob *lv_open_snapshot(CstPoolState *state, const char *volume, const 
 const CstSnapshotBackend logical_snapshots = {
     .of_drafts = TRUE,
     .list = lv_list_snapshots,
+    .volumes = lv_snapshot_volumes,
     .create = lv_create_snapshot,
     .revert = lv_revert_snapshot,
     .remove = lv_remove_snapshot,

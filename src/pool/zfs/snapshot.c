@@ -53,6 +53,20 @@ static gboolean zfs_snapshot_list(CstPoolState *state, const char *volume, GPtrA
     return TRUE;
 }
 
+static gboolean zfs_snapshot_volumes(CstPoolState *state, GHashTable *names, GError **error)
+{
+    g_autofree char *prefix = g_strconcat(ZFS(state)->root, "/", NULL);
+    g_autoptr(GPtrArray) snapshots = zfs_read_snapshots(ZFS(state)->root, TRUE, error);
+
+    for (guint i = 0; snapshots && i < snapshots->len; i++) {
+        const char *dataset = ((const ZfsSnapshot *)snapshots->pdata[i])->dataset;
+
+        if (g_str_has_prefix(dataset, prefix))
+            g_hash_table_add(names, g_strdup(dataset + strlen(prefix)));
+    }
+    return snapshots != NULL;
+}
+
 /* --- create, rename, remove ------------------------------------------------------------------- */
 
 /* Fails with EXISTS if a snapshot has that name. */
@@ -408,6 +422,7 @@ static CstBlob *zfs_snapshot_open(CstPoolState *state, const char *volume, const
 const CstSnapshotBackend zfs_snapshots = {
     .of_drafts = TRUE,
     .list = zfs_snapshot_list,
+    .volumes = zfs_snapshot_volumes,
     .create = zfs_snapshot_create,
     .create_many = zfs_snapshots_create,
     .plan_begin = zfs_plan_begin,
