@@ -190,16 +190,16 @@ static void full_pool_leaves_its_volumes_alone(Site *site)
 }
 
 const ContractTest limit_tests[] = {
-    {"a new volume above the quota is refused", new_volume_above_the_quota_is_refused, 0, NULL},
-    {"a new volume above the number is refused", new_volume_above_the_number_is_refused, 0, NULL},
-    {"a new volume above the factor is refused", new_volume_above_the_factor_is_refused, 0, NULL},
-    {"a clone above the quota is refused", clone_above_the_quota_is_refused, 0, NULL},
-    {"a growth above the quota is refused", growth_above_the_quota_is_refused_and_a_shrink_is_not,
+    {"limits: a new volume above the quota", new_volume_above_the_quota_is_refused, 0, NULL},
+    {"limits: a new volume above the number", new_volume_above_the_number_is_refused, 0, NULL},
+    {"limits: a new volume above the factor", new_volume_above_the_factor_is_refused, 0, NULL},
+    {"limits: a clone above the quota", clone_above_the_quota_is_refused, 0, NULL},
+    {"limits: a growth above the quota", growth_above_the_quota_is_refused_and_a_shrink_is_not,
      GROUND_RESIZES, NULL},
-    {"a snapshot counts until it is deleted", snapshot_counts_until_it_is_deleted, GROUND_SNAPSHOTS,
-     NULL},
-    {"a restored volume counts again", restored_volume_counts_again, GROUND_TRASH, NULL},
-    {"a pool above its limits leaves its volumes alone", full_pool_leaves_its_volumes_alone, 0,
+    {"limits: a snapshot counts until it is deleted", snapshot_counts_until_it_is_deleted,
+     GROUND_SNAPSHOTS, NULL},
+    {"limits: a restored volume counts again", restored_volume_counts_again, GROUND_TRASH, NULL},
+    {"limits: a pool above them leaves its volumes alone", full_pool_leaves_its_volumes_alone, 0,
      NULL},
     {0},
 };

@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 import unittest
 
 from harness import peers, space
@@ -169,6 +170,21 @@ class Embedded(unittest.TestCase):
         status, _out, err = run("vol-create-as", "p", "b", "1M")
         self.assertEqual(1, status)
         self.assertIn("pool-limits p --quota SIZE", err)
+
+    def test_parallel_processes_do_not_exceed_the_quota(self):
+        root, pool = space.path(self.id(), "root"), space.path(self.id(), "pool")
+        command = [space.CISTERN, "-c", f"storage:///embed?root={root}"]
+        os.makedirs(pool)
+        self.assertEqual(0, peers.run([*command, "pool-define-as", "p", "dir", "--target", pool,
+                                       "--start"])[0])
+        self.assertEqual(0, peers.run([*command, "pool-limits", "p", "--quota", "4M"])[0])
+        children = [subprocess.Popen([*command, "vol-create-as", "p", f"v{i}", "1M"],
+                                     env=space.ENV, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL) for i in range(8)]
+        self.assertEqual([0] * 4 + [1] * 4, sorted(child.wait() for child in children))
+        self.assertEqual(4, len(os.listdir(pool)))
+        self.assertEqual([], [name for name in os.listdir(f"{root}/run/libvirt/storage")
+                              if name.endswith(".promise")])
 
 
 if __name__ == "__main__":

@@ -19,31 +19,6 @@
 #include <base/error.h>
 #include <base/test_point.h>
 
-struct KeptSnapshots {
-    GHashTable *sums;     /* name (owned) to uint64_t * (owned): bytes, above 0 */
-    GHashTable *outdated; /* name (owned) to the turn of its last change */
-    gsize turn;           /* number of the last change */
-    gboolean used;        /* a listing has begun; before that, changes need no record */
-    gboolean listed;      /* the names of the volumes with snapshots are known */
-    guint64 forgets;      /* number of calls of kept_snapshots_forget() */
-};
-
-KeptSnapshots *kept_snapshots_new(void)
-{
-    KeptSnapshots *kept = g_new0(KeptSnapshots, 1);
-
-    kept->sums = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    kept->outdated = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    return kept;
-}
-
-void kept_snapshots_free(KeptSnapshots *kept)
-{
-    g_hash_table_unref(kept->sums);
-    g_hash_table_unref(kept->outdated);
-    g_free(kept);
-}
-
 void kept_snapshots_changed(CstPool *pool, const char *name)
 {
     g_mutex_lock(&pool->lock);
@@ -51,17 +26,6 @@ void kept_snapshots_changed(CstPool *pool, const char *name)
         g_hash_table_insert(pool->kept->outdated, g_strdup(name),
                             GSIZE_TO_POINTER(++pool->kept->turn));
     g_mutex_unlock(&pool->lock);
-}
-
-void kept_snapshots_remove(KeptSnapshots *kept, const char *name)
-{
-    g_hash_table_remove(kept->sums, name);
-    g_hash_table_remove(kept->outdated, name);
-}
-
-void kept_snapshots_outdate(KeptSnapshots *kept)
-{
-    kept->listed = FALSE;
 }
 
 void kept_snapshots_forget(CstPool *pool)
@@ -76,24 +40,17 @@ void kept_snapshots_forget(CstPool *pool)
 
 /* --- sums ------------------------------------------------------------------------------------- */
 
-uint64_t kept_snapshots_of(const KeptSnapshots *kept, const char *name)
-{
-    const uint64_t *bytes = g_hash_table_lookup(kept->sums, name);
-
-    return bytes ? *bytes : 0;
-}
-
 /* Deleted volumes in the trash are not in the table, and not counted. */
 uint64_t kept_snapshots_known(const CstPool *pool)
 {
     uint64_t sum = 0;
     GHashTableIter iter;
-    gpointer name, bytes;
+    gpointer name, kept;
 
     g_hash_table_iter_init(&iter, pool->kept->sums);
-    while (g_hash_table_iter_next(&iter, &name, &bytes))
+    while (g_hash_table_iter_next(&iter, &name, &kept))
         if (volume_table_get(pool->volumes, name))
-            sum += MIN(*(const uint64_t *)bytes, UINT64_MAX - sum);
+            sum += MIN(((const KeptSum *)kept)->bytes, UINT64_MAX - sum);
     return sum;
 }
 
@@ -119,6 +76,7 @@ gboolean kept_snapshots_add(CstPoolState *state, const char *name, uint64_t *byt
 typedef struct {
     GHashTable *names; /* name (owned) to the turn of its change; 0: it is not outdated */
     GHashTable *with;  /* names of the volumes that may have snapshots; NULL: not looked up */
+    gsize turn;        /* of the last change before the look-up */
     guint64 forgets;
 } Listing;
 
@@ -157,10 +115,12 @@ static gboolean listing_begin(Listing *listing, CstPool *pool, CstPoolState *sta
 
     g_mutex_lock(&pool->lock);
     listed = pool->kept->listed;
+    listing->turn = pool->kept->turn;
     pool->kept->used = TRUE;
     g_mutex_unlock(&pool->lock);
     if (!listed && !cst_pool_state_snapshot_volumes(state, &listing->with, error))
         return FALSE;
+    CST_TEST_POINT("kept_snapshots.list.named");
     listing->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_lock(&pool->lock);
     listing->forgets = pool->kept->forgets;
@@ -191,31 +151,35 @@ static gboolean listing_read(CstPoolState *state, const char *name, uint64_t *re
 static void listing_store(const Listing *listing, CstPool *pool, const char *name, gpointer turn,
                           uint64_t bytes)
 {
+    const KeptSum sum = {bytes, GPOINTER_TO_SIZE(turn)};
     KeptSnapshots *kept = pool->kept;
 
     g_mutex_lock(&pool->lock);
     if (kept->forgets == listing->forgets && g_hash_table_lookup(kept->outdated, name) == turn) {
         g_hash_table_remove(kept->outdated, name);
         if (bytes > 0)
-            g_hash_table_insert(kept->sums, g_strdup(name), g_memdup2(&bytes, sizeof(bytes)));
+            g_hash_table_insert(kept->sums, g_strdup(name), g_memdup2(&sum, sizeof(sum)));
         else
             g_hash_table_remove(kept->sums, name);
     }
     g_mutex_unlock(&pool->lock);
 }
 
-/* Removes the sums of volumes that have no snapshots any more. Requires the lock. */
+/*
+ * Removes the sums of volumes that have no snapshots any more. A sum of a change since the look-up
+ * of the names is newer. Requires the lock.
+ */
 static void listing_drop_missing(const Listing *listing, KeptSnapshots *kept)
 {
     GHashTableIter iter;
-    gpointer name;
+    gpointer name, sum;
 
     if (!listing->with)
         return;
     g_hash_table_iter_init(&iter, kept->sums);
-    while (g_hash_table_iter_next(&iter, &name, NULL))
+    while (g_hash_table_iter_next(&iter, &name, &sum))
         if (!g_hash_table_contains(listing->with, name) &&
-            !g_hash_table_contains(kept->outdated, name))
+            ((const KeptSum *)sum)->turn <= listing->turn)
             g_hash_table_iter_remove(&iter);
 }
 

@@ -10,7 +10,7 @@
 #include <base/i18n.h>
 #include <base/test_point.h>
 
-#include "kept_snapshots.h"
+#include "kept_table.h"
 #include "service.h"
 #include "storage_index.h"
 #include "trash_table.h"

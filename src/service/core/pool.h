@@ -103,6 +103,8 @@ struct CstPool {
     gint64 swept_at; /* monotonic: last sweep of its declarations; of the scanning thread */
 
     KeptSnapshots *kept; /* guarded by the lock */
+    guint promise_users; /* reservations that hold @promise_fd */
+    int promise_fd;      /* lock against other processes (store/promise_lock.h); valid with users */
     GPtrArray *promises; /* of PoolPromise * (owned by their operations): reservations */
     GHashTable *claims; /* name to GPtrArray of VolumeHolder * (owned by the claims), never empty */
     GPtrArray *copies;  /* of CopyTurn * (owned by their jobs): granted turns (copy_turn.h) */

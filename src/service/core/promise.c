@@ -10,20 +10,31 @@
  * of the reservation and the record counts. So the volume is counted once, also from the moment
  * when the table has it to the end of the reservation. The check and the reservation are one step
  * under the pool's lock, so that two operations never reserve the same space.
+ *
+ * Several processes without a daemon may work on a root. A reservation in a pool with limits then
+ * holds a lock against the other processes (store/promise_lock.h), and scans the pool after it got
+ * the lock. All reservations of a process in a pool share the lock, so that it never waits for
+ * itself.
  */
 #include "promise.h"
 
 #include <inttypes.h>
 
+#include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/log_context.h>
 #include <base/test_point.h>
 #include <base/units.h>
 #include <service/promise.h>
+#include <store/promise_lock.h>
 
 #include "kept_snapshots.h"
 #include "scan.h"
 #include "service.h"
+
+/* Interval of the attempts to lock the promise against other processes. */
+#define RETRY_US (20 * G_TIME_SPAN_MILLISECOND)
 
 /* --- the sum ---------------------------------------------------------------------------------- */
 
@@ -170,6 +181,72 @@ static gboolean promise_check(const CstPool *pool, const CstPoolPromise *now,
     return TRUE;
 }
 
+/* --- other processes -------------------------------------------------------------------------- */
+
+/* Joins the reservations of this process that hold the lock. FALSE: there are none. */
+static gboolean promise_join_lock(CstPool *pool)
+{
+    gboolean held;
+
+    g_mutex_lock(&pool->lock);
+    held = pool->promise_users > 0;
+    pool->promise_users += held;
+    g_mutex_unlock(&pool->lock);
+    return held;
+}
+
+/* The other processes may have created volumes, so the pool is scanned under the lock. */
+static gboolean promise_begin_lock(CstPool *pool, CstPoolState *state, CstTask *task, int fd,
+                                   GError **error)
+{
+    if (!pool_rescan(pool, state, task, error)) {
+        cst_promise_unlock(pool->service->paths, &pool->uuid, fd);
+        return FALSE;
+    }
+    g_mutex_lock(&pool->lock);
+    pool->promise_users = 1;
+    pool->promise_fd = fd;
+    g_mutex_unlock(&pool->lock);
+    return TRUE;
+}
+
+/* Waits until no other process holds the lock. *ret_locked: this reservation holds it. */
+static gboolean promise_lock(CstPool *pool, CstPoolState *state, gboolean *ret_locked,
+                             GError **error)
+{
+    const CstLogContext *context = cst_log_context();
+    CstTask *task = context ? context->task : NULL;
+
+    *ret_locked = pool->service->mode == CST_SERVICE_EMBEDDED && !cst_dry_run();
+    while (*ret_locked && !promise_join_lock(pool)) {
+        g_autoptr(GError) why = NULL;
+        int fd = cst_promise_lock(pool->service->paths, &pool->uuid, &why);
+
+        if (fd >= 0)
+            return promise_begin_lock(pool, state, task, fd, error);
+        if (!g_error_matches(why, CST_ERROR, CST_ERROR_BUSY)) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        CST_TEST_POINT("promise.lock.wait");
+        if (!cst_task_check(task, error))
+            return FALSE;
+        g_usleep(RETRY_US);
+    }
+    return TRUE;
+}
+
+static void promise_unlock(CstPool *pool)
+{
+    gboolean last;
+
+    g_mutex_lock(&pool->lock);
+    last = --pool->promise_users == 0;
+    g_mutex_unlock(&pool->lock);
+    if (last)
+        cst_promise_unlock(pool->service->paths, &pool->uuid, pool->promise_fd);
+}
+
 /* --- reservations ----------------------------------------------------------------------------- */
 
 /* Enters the reservation, or extends it. Requires the lock. */
@@ -213,21 +290,12 @@ static gboolean promise_try(PoolPromise *promise, CstPool *pool, CstPoolState *s
     return fits;
 }
 
-/*
- * Without a limit the reservation counts as well, because a limit may be set while the operation
- * runs. The capacity in memory may be outdated, for example after a growth of the storage.
- */
-gboolean pool_promise_reserve(PoolPromise *promise, CstPool *pool, CstPoolState *state,
-                              const PromiseRequest *request, GError **error)
+/* The capacity in memory may be outdated, for example after a growth of the storage. */
+static gboolean promise_reserve_limited(PoolPromise *promise, CstPool *pool, CstPoolState *state,
+                                        const PromiseRequest *request, GError **error)
 {
     g_autoptr(GError) why = NULL;
 
-    if (!pool_has_limits(pool)) {
-        g_mutex_lock(&pool->lock);
-        promise_enter(promise, pool, request);
-        g_mutex_unlock(&pool->lock);
-        return TRUE;
-    }
     if (!pool_scan_if_new(pool, state, error))
         return FALSE;
     if (promise_try(promise, pool, state, request, &why))
@@ -240,6 +308,32 @@ gboolean pool_promise_reserve(PoolPromise *promise, CstPool *pool, CstPoolState 
            promise_try(promise, pool, state, request, error);
 }
 
+/*
+ * Without a limit the reservation counts as well, because a limit may be set while the operation
+ * runs.
+ */
+gboolean pool_promise_reserve(PoolPromise *promise, CstPool *pool, CstPoolState *state,
+                              const PromiseRequest *request, GError **error)
+{
+    gboolean locked = FALSE;
+
+    if (!pool_has_limits(pool)) {
+        g_mutex_lock(&pool->lock);
+        promise_enter(promise, pool, request);
+        g_mutex_unlock(&pool->lock);
+        return TRUE;
+    }
+    if (!promise->locked && !promise_lock(pool, state, &locked, error))
+        return FALSE;
+    if (promise_reserve_limited(promise, pool, state, request, error)) {
+        promise->locked |= locked;
+        return TRUE;
+    }
+    if (locked)
+        promise_unlock(pool);
+    return FALSE;
+}
+
 void pool_promise_end(PoolPromise *promise)
 {
     CstPool *pool = g_steal_pointer(&promise->pool);
@@ -249,7 +343,9 @@ void pool_promise_end(PoolPromise *promise)
     g_mutex_lock(&pool->lock);
     g_ptr_array_remove_fast(pool->promises, promise);
     g_mutex_unlock(&pool->lock);
+    if (promise->locked)
+        promise_unlock(pool);
     g_clear_pointer(&promise->name, g_free);
-    promise->bytes = 0;
+    *promise = (PoolPromise){0};
     cst_pool_unref(pool);
 }

@@ -9,12 +9,12 @@
  * has the new record, or when the operation has failed.
  */
 
-/** A reservation for one volume. Initialise it with zeroes. The name must be claimed for writing.
- */
+/** A reservation for one volume, initially zero. The name must be claimed for writing. */
 typedef struct {
     CstPool *pool; /* a reference; NULL: no reservation */
     char *name;
-    uint64_t bytes; /* promise of the volume and its snapshots when the operation has succeeded */
+    gboolean locked; /* against other processes */
+    uint64_t bytes;  /* promise of the volume and its snapshots when the operation has succeeded */
 } PoolPromise;
 
 /** Parameters of a reservation. */

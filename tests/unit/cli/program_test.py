@@ -189,7 +189,7 @@ class Completion(unittest.TestCase):
         return run("complete", "--", *typed)[1].split()
 
     def test_commands_in_one_word_and_in_two(self):
-        self.assertEqual(["pool-list"], self.words("pool-l"))
+        self.assertEqual(["pool-list"], self.words("pool-lis"))
         self.assertIn("list", self.words("pool", ""))
         self.assertEqual([], self.words("nosuch-"))
 
@@ -214,7 +214,7 @@ class Completion(unittest.TestCase):
 
     def test_descriptions_on_request(self):
         self.assertEqual("pool-list\tlist pools\n", run("complete", "--describe", "--",
-                                                        "pool-li")[1])
+                                                        "pool-lis")[1])
 
     def test_status_says_whether_a_file_is_meant(self):
         for words in (["zzz"], ["vol-info", "zz"], ["vol-info", "--pool", "zz"], ["pool-info", "zz"],

@@ -37,8 +37,8 @@ class Terminal(unittest.TestCase):
         return at_terminal(PROGRAM, "--root", "root", *words, **how)
 
     def test_tab_completes_what_is_typed_since_the_last_semicolon(self):
-        for line, answer in (("pool-uu\t p", "-"), ("pool-l\t --na\t", "p"),
-                             ("echo a; pool-l\t --na\t", "ap"),
+        for line, answer in (("pool-uu\t p", "-"), ("pool-lis\t --na\t", "p"),
+                             ("echo a; pool-lis\t --na\t", "ap"),
                              ("echo a;pool-uu\t p", "-"), ("pool uu\t p", "-"),
                              ("pool-list --type logi\t --all --name", "")):
             with self.subTest(line=line):

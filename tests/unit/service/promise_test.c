@@ -174,6 +174,24 @@ static void snapshot_that_is_made_during_the_listing_counts(void **state)
     points_clear();
 }
 
+static void first_snapshot_during_the_listing(gpointer data)
+{
+    assert_true(cst_vol_snapshot_create(data, "w", "one", 0, NULL, NULL));
+}
+
+/* The volume is not among the names of the volumes with snapshots. */
+static void first_snapshot_after_the_names_are_listed_counts(void **state)
+{
+    g_autoptr(CstPool) pool = fixture_pool(*state, "p");
+
+    fixture_create(pool, "v", "raw", "");
+    fixture_create(pool, "w", "raw", "");
+    assert_true(cst_vol_snapshot_create(pool, "v", "one", 0, NULL, NULL));
+    point_run("kept_snapshots.list.named", first_snapshot_during_the_listing, pool);
+    assert_int_equal(promised(pool), 4 * CAPACITY);
+    points_clear();
+}
+
 static void refresh_during_the_listing(gpointer data)
 {
     assert_true(cst_pool_refresh(data, 0, NULL, NULL));
@@ -524,6 +542,7 @@ int main(void)
         CASE(promise_counts_capacities_and_snapshots),
         CASE(promise_follows_a_refresh),
         CASE(snapshot_that_is_made_during_the_listing_counts),
+        CASE(first_snapshot_after_the_names_are_listed_counts),
         CASE(refresh_during_the_listing_lists_again),
         CASE(factor_of_the_capacity_is_a_limit),
         CASE(message_names_the_limit_and_the_next_step),
