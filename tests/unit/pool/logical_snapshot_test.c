@@ -77,6 +77,31 @@ static void record_survives_a_rename_and_a_revert(void **unused)
     }
 }
 
+/* Returns the number of volumes that may have snapshots. */
+static guint count_with_snapshots(void)
+{
+    g_autoptr(GHashTable) names = NULL;
+
+    assert_true(cst_pool_state_snapshot_volumes(fake_state, &names, NULL));
+    assert_true(g_hash_table_size(names) == 0 || g_hash_table_contains(names, "disk"));
+    return g_hash_table_size(names);
+}
+
+static void volumes_with_snapshots_are_listed(void **unused)
+{
+    for (int thin = 0; thin < 2; thin++) {
+        fake_add_disk(thin);
+        assert_int_equal(count_with_snapshots(), 0);
+        snap("s");
+        snap("t");
+        assert_int_equal(count_with_snapshots(), 1);
+        assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "s", NULL, NULL));
+        assert_true(cst_pool_state_snapshot_remove(fake_state, "disk", "t", NULL, NULL));
+        assert_int_equal(count_with_snapshots(), 0);
+        assert_true(cst_pool_state_delete(fake_state, "disk", 0, NULL));
+    }
+}
+
 static void a_revert_brings_the_content_back_and_keeps_the_snapshot(void **unused)
 {
     for (int thin = 0; thin < 2; thin++) {
@@ -414,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_revert_brings_the_content_back_and_keeps_the_snapshot),
         TEST(record_survives_a_rename_and_a_revert),
+        TEST(volumes_with_snapshots_are_listed),
         TEST(a_revert_keeps_owner_and_time),
         TEST(a_revert_that_fails_leaves_the_volume),
         TEST(revert_is_refused_if_a_guest_starts_during_it),

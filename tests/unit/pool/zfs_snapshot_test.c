@@ -66,6 +66,21 @@ static void snapshots_are_listed_by_age_and_ours_are_hidden(void **unused)
     assert_true(first->created > 0);
 }
 
+static void volumes_with_snapshots_are_listed(void **unused)
+{
+    g_autoptr(GHashTable) none = NULL, names = NULL;
+
+    fake_add("tank/disk");
+    fake_add("tank/other");
+    assert_true(cst_pool_state_snapshot_volumes(fake_state, &none, NULL));
+    assert_int_equal(g_hash_table_size(none), 0);
+    fake_snapshot("tank/disk", "one");
+    fake_snapshot("tank/disk", "two");
+    assert_true(cst_pool_state_snapshot_volumes(fake_state, &names, NULL));
+    assert_int_equal(g_hash_table_size(names), 1);
+    assert_true(g_hash_table_contains(names, "disk"));
+}
+
 static gboolean take_with_record(const char *name, CstConsistency consistency, const char *reason)
 {
     const CstSnapshotCreate how = {.consistency = consistency, .consistency_reason = reason};
@@ -445,6 +460,7 @@ int main(void)
 #define FAKE_TEST(name) cmocka_unit_test_setup_teardown(name, fake_set_up, fake_tear_down)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(snapshots_are_listed_by_age_and_ours_are_hidden),
+        FAKE_TEST(volumes_with_snapshots_are_listed),
         FAKE_TEST(record_is_made_with_the_snapshot_and_survives_a_rename),
         FAKE_TEST(inherited_property_is_no_record),
         FAKE_TEST(each_snapshot_of_a_set_has_the_record),
