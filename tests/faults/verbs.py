@@ -43,6 +43,7 @@ MORE = [
     Operation("create-pool-as", "pool-create-as n dir --target {w}/n --build", partway=True),
     Operation("pool-trash", "pool-trash p --days 7"),
     Operation("pool-limits", "pool-limits p --overcommit 1.5 --quota 1T"),
+    Operation("create-limited", "vol-create-as p new 1M", ["pool-limits p --quota 1T"]),
     Operation("pool-thresholds", "pool-thresholds p --warn 80"),
     Operation("pool-edit", "pool-edit n", DEFINED),
     Operation("pool-trust", "pool-trust p --follow none"),

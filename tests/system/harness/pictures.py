@@ -11,7 +11,7 @@ from .operations import WORK, expect
 from .peers import run
 
 # Not state: sockets, the locks, and what only tells who runs or ran.
-IGNORED = re.compile(r"(far/)?root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating)$"
+IGNORED = re.compile(r"(far/)?root/run/libvirt/((virtstoraged|virtsecretd)-sock.*|secrets|.*\.pid|.*\.rotating|.*\.promise)$"
                      r"|(far/)?root/var/lib/cistern/(lock$|(jobs|audit)(/|$)|events\.db)"
                      # The database is opened by commands about tags only (Operation.shows).
                      r"|(far/)?root/var/lib/cistern/tags\.db-(wal|shm)$")
