@@ -191,6 +191,19 @@ static void format_limits(CstXmlWriter *xml, const CstPoolLimits *limits)
                       limits->volumes ? volumes : NULL, NULL);
 }
 
+static void format_autoextend(CstXmlWriter *xml, const CstAutoextend *setting)
+{
+    g_autofree char *threshold = g_strdup_printf("%u", setting->threshold);
+    g_autofree char *step = g_strdup_printf("%u", setting->step);
+    g_autofree char *maximum = g_strdup_printf("%" G_GUINT64_FORMAT, setting->maximum);
+    g_autofree char *reserve = g_strdup_printf("%" G_GUINT64_FORMAT, setting->reserve);
+
+    if (setting->threshold)
+        cst_xml_empty(xml, "cistern:" CST_AUTOEXTEND_ELEMENT, "threshold", threshold, "step",
+                      setting->step ? step : NULL, "maximum", setting->maximum ? maximum : NULL,
+                      "reserve", setting->reserve ? reserve : NULL, NULL);
+}
+
 static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
@@ -204,7 +217,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
     declares_ours = (def->trash_days || def->thresholds.warn || def->thresholds.critical ||
-                     cst_limits_are_set(&def->limits)) &&
+                     cst_limits_are_set(&def->limits) || def->autoextend.threshold) &&
                     !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
     cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, "xmlns:cistern",
                  declares_ours ? CST_XML_NAMESPACE : NULL, NULL);
@@ -223,6 +236,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     format_trash(xml, def->trash_days);
     format_thresholds(xml, &def->thresholds);
     format_limits(xml, &def->limits);
+    format_autoextend(xml, &def->autoextend);
     cst_xml_close(xml, "pool");
     return TRUE;
 }

@@ -254,6 +254,44 @@ static gboolean parse_limits(xmlNode *node, CstPoolLimits *limits, GError **erro
     return TRUE;
 }
 
+/* Parses a number of an attribute. An absent attribute leaves *ret_number unchanged. */
+static gboolean parse_autoextend_number(xmlNode *node, const char *name, guint64 min, guint64 max,
+                                        guint64 *ret_number, GError **error)
+{
+    g_autofree char *text = cst_xml_attr(node, name);
+
+    return !text || g_ascii_string_to_unsigned(text, 10, min, max, ret_number, NULL) ||
+           cst_fail(error, CST_ERROR_CONFIG,
+                    _("'%s' of the automatic extension of a pool wants a number from %" PRIu64
+                      " to %" PRIu64),
+                    name, min, max);
+}
+
+/*
+ * Parses <cistern:autoextend threshold='80' step='20' maximum='BYTES' reserve='BYTES'/>. The last
+ * element counts.
+ */
+static gboolean parse_autoextend(xmlNode *node, CstAutoextend *setting, GError **error)
+{
+    for (xmlNode *child = node->children; child; child = child->next) {
+        guint64 threshold = 0, step = 0, maximum = 0, reserve = 0;
+
+        if (!is_own_element(child, CST_AUTOEXTEND_ELEMENT))
+            continue;
+        if (!parse_autoextend_number(child, "threshold", 1, CST_AUTOEXTEND_THRESHOLD_MAX,
+                                     &threshold, error) ||
+            !parse_autoextend_number(child, "step", 1, CST_AUTOEXTEND_STEP_MAX, &step, error) ||
+            !parse_autoextend_number(child, "maximum", 0, G_MAXINT64, &maximum, error) ||
+            !parse_autoextend_number(child, "reserve", 0, G_MAXINT64, &reserve, error))
+            return FALSE;
+        if (threshold == 0)
+            return cst_fail(error, CST_ERROR_CONFIG,
+                            _("the automatic extension of a pool wants a threshold"));
+        *setting = (CstAutoextend){(uint8_t)threshold, (uint8_t)step, maximum, reserve};
+    }
+    return TRUE;
+}
+
 /*
  * Parses <cistern:trash days='7'/>: the days for which deleted volumes are kept. The last element
  * counts, as with options.
@@ -293,7 +331,8 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
     if (!parse_refresh(node, def, error) ||
         !cst_options_parse(node, info->options, &def->options, error) ||
         !parse_trash(node, def, error) || !parse_thresholds(node, &def->thresholds, error) ||
-        !parse_limits(node, &def->limits, error))
+        !parse_limits(node, &def->limits, error) ||
+        !parse_autoextend(node, &def->autoextend, error))
         return FALSE;
     return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
 }

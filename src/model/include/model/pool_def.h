@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <base/uuid.h>
+#include <model/growth.h>
 #include <model/limits.h>
 #include <model/pool_type.h>
 #include <model/promise.h>
@@ -122,6 +123,7 @@ typedef struct {
     uint32_t trash_days; /**< ours: days for which deleted volumes are kept; 0: no trash */
     CstThresholds thresholds; /**< ours */
     CstPoolLimits limits;     /**< ours */
+    CstAutoextend autoextend; /**< ours */
 } CstPoolDef;
 
 /** The maximum of trash_days: a hundred years. */
