@@ -172,3 +172,17 @@ gboolean cst_process_is_about(const char *text)
             return TRUE;
     return FALSE;
 }
+
+gboolean cst_process_runs(const char *name)
+{
+    g_auto(GStrv) entries = cst_kernel_list("/proc");
+
+    for (char **entry = entries; *entry; entry++) {
+        g_autofree char *path = g_build_filename("/proc", *entry, "comm", NULL);
+        g_autofree char *comm = g_ascii_isdigit(**entry) ? cst_kernel_read(path) : NULL;
+
+        if (comm && strcmp(g_strchomp(comm), name) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}

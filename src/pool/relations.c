@@ -155,6 +155,35 @@ GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error)
     return g_steal_pointer(&usage);
 }
 
+gboolean cst_pool_state_check_growths(CstPoolState *state, GError **error)
+{
+    return state->backend->growths ||
+           pool_unsupported(state, _("storage pool has no spaces that can be extended"), error);
+}
+
+GPtrArray *cst_pool_state_growths(CstPoolState *state, gboolean now, GError **error)
+{
+    g_autoptr(GPtrArray) growths = g_ptr_array_new_with_free_func((GDestroyNotify)cst_growth_free);
+
+    if (!cst_pool_state_check_growths(state, error) ||
+        !POOL_CALL(state, growths, NULL, error, now, growths))
+        return NULL;
+    return g_steal_pointer(&growths);
+}
+
+gboolean cst_pool_state_growth_use(CstPoolState *state, CstGrowth *growth, GError **error)
+{
+    return cst_pool_state_check_growths(state, error) &&
+           POOL_CALL(state, growth_use, NULL, error, growth);
+}
+
+gboolean cst_pool_state_grow(CstPoolState *state, const CstGrowth *growth, uint64_t size,
+                             GError **error)
+{
+    return cst_pool_state_check_growths(state, error) && cst_may_change(error) &&
+           POOL_CALL(state, grow, NULL, error, growth, size);
+}
+
 gboolean cst_pool_state_check_rename(CstPoolState *state, GError **error)
 {
     return state->backend->vol_rename ||

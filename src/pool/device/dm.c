@@ -13,6 +13,22 @@
 
 #define CONTROL "/dev/mapper/control"
 
+int cst_dm_events_open(GError **error)
+{
+    int control = cst_node_open(CONTROL, O_RDWR);
+
+    if (control < 0)
+        cst_fail_errno(error, errno, _("cannot open '%s'"), CONTROL);
+    return control;
+}
+
+gboolean cst_dm_events_arm(int events)
+{
+    struct dm_ioctl request = {.version = {DM_VERSION_MAJOR}, .data_size = sizeof(request)};
+
+    return ioctl(events, DM_DEV_ARM_POLL, &request) == 0;
+}
+
 int cst_dm_ask(unsigned long request, dev_t device, struct dm_ioctl *answer, size_t size,
                GError **error)
 {

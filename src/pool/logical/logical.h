@@ -29,7 +29,7 @@
  *     snapshot_lv.c  snapshot_plan.c           the LV of a snapshot; snapshots of running guests
  *     scan.c  volume.c                         records; new volumes
  *     changed.c                                the changes since a snapshot
- *     change.c  flatten.c  snapshot.c  relations.c  lifecycle.c  watch.c
+ *     change.c  flatten.c  grow.c  snapshot.c  relations.c  lifecycle.c  watch.c
  *                                              the other callbacks
  *     logical.c                                the table
  *
@@ -234,6 +234,16 @@ void logical_explain_refused(LogicalState *state, const char *lv, GError **why);
 /** CstBackend.thin and space_usage. */
 gboolean logical_thin(CstPoolState *state, GPtrArray *stores, GError **error);
 gboolean logical_space_usage(CstPoolState *state, GPtrArray *usage, GError **error);
+
+/** Returns the volume of our snapshot @lv; NULL if it does not exist. */
+const LvmVolume *logical_volume_of_snapshot(const LvmGroup *group, const LvmVolume *lv);
+
+/* --- grow.c ----------------------------------------------------------------------------------- */
+
+/** CstBackend.growths, growth_use and grow. */
+gboolean logical_growths(CstPoolState *state, gboolean now, GPtrArray *growths, GError **error);
+gboolean logical_growth_use(CstPoolState *state, CstGrowth *growth, GError **error);
+gboolean logical_grow(CstPoolState *state, const CstGrowth *growth, uint64_t size, GError **error);
 
 /* --- lv.c ------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 /* Runs LVM's tools and maps their messages. Their output is limited to OUTPUT_LIMIT. */
 #include "lvm.h"
 
+#include <base/process.h>
 #include <base/units.h>
 #include <pool/tool.h>
 
@@ -10,6 +11,8 @@
 LvmHost lvm_host = {.dev = "/dev",
                     .mapping = lvm_mapping_read,
                     .pool_held = lvm_pool_held,
+                    .status = lvm_status_read,
+                    .dmeventd_runs = lvm_dmeventd_runs,
                     .pool_message = lvm_pool_message,
                     .report_s = 60,
                     .change_s = 300,
@@ -50,6 +53,11 @@ gboolean lvm_output(const char *const *argv, unsigned timeout_s, CstTask *task, 
                           .output_limit = OUTPUT_LIMIT};
 
     return cst_tool_run(&tool, task, ret_out, error);
+}
+
+gboolean lvm_dmeventd_runs(void)
+{
+    return cst_process_runs("dmeventd");
 }
 
 #define DELTA         "thin_delta"

@@ -22,6 +22,10 @@ typedef struct {
     gboolean (*mapping)(const char *path, LvmMapping *ret_mapping);
     /** lvm_pool_held() */
     gboolean (*pool_held)(const char *path, gboolean *ret_held, GError **error);
+    /** lvm_status_read() */
+    gboolean (*status)(const char *path, char **ret_status, GError **error);
+    /** Whether LVM's service dmeventd runs. */
+    gboolean (*dmeventd_runs)(void);
     /** lvm_pool_message() */
     gboolean (*pool_message)(const char *path, const char *message, GError **error);
     unsigned report_s; /**< time limit of a report, in seconds */
@@ -58,6 +62,13 @@ gboolean lvm_delta_require(GError **error);
 char *lvm_layer_path(const char *vg, const char *lv, const char *layer);
 /** Reads from the kernel whether the thin pool at @path has a metadata snapshot. */
 gboolean lvm_pool_held(const char *path, gboolean *ret_held, GError **error);
+/**
+ * Reads "TYPE STATUS" of the only target of the map at @path from the kernel, without a commit of
+ * its metadata. The caller frees it. NOT_FOUND if there is no such map.
+ */
+gboolean lvm_status_read(const char *path, char **ret_status, GError **error);
+/** Whether a process of the name dmeventd runs. */
+gboolean lvm_dmeventd_runs(void);
 /** Sends the thin pool at @path a message (Linux, thin-provisioning.rst). */
 gboolean lvm_pool_message(const char *path, const char *message, GError **error);
 

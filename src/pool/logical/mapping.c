@@ -158,3 +158,25 @@ gboolean lvm_pool_message(const char *path, const char *message, GError **error)
     g_strlcpy(to->message, message, sizeof(*answer) - sizeof(answer->head) - sizeof(*to));
     return thin_pool_ioctl(DM_TARGET_MSG, path, answer, error);
 }
+
+/* --- use -------------------------------------------------------------------------------------- */
+
+gboolean lvm_status_read(const char *path, char **ret_status, GError **error)
+{
+    g_autofree Answer *answer = g_new0(Answer, 1);
+    const struct dm_target_spec *target;
+    struct stat node;
+    int known;
+
+    if (!cst_node_stat(path, &node) || !S_ISBLK(node.st_mode))
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no device '%s'"), path);
+    answer->head.flags = DM_NOFLUSH_FLAG;
+    known = cst_dm_ask(DM_TABLE_STATUS, node.st_rdev, &answer->head, sizeof(*answer), error);
+    if (known < 0)
+        return FALSE;
+    target = (const void *)(answer->bytes + answer->head.data_start);
+    if (known == 0 || answer->head.target_count != 1)
+        return cst_fail(error, CST_ERROR_NOT_FOUND, _("there is no map of device '%s'"), path);
+    *ret_status = g_strdup_printf("%s %s", target->target_type, (const char *)(target + 1));
+    return TRUE;
+}

@@ -290,8 +290,7 @@ static void add_pool_usage(const LvmVolume *lv, GPtrArray *usage)
     }
 }
 
-/* Returns the volume of our snapshot @lv; NULL if it does not exist. */
-static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolume *lv)
+const LvmVolume *logical_volume_of_snapshot(const LvmGroup *group, const LvmVolume *lv)
 {
     g_autofree char *of = logical_tag_value(lv, "of");
 
@@ -311,7 +310,7 @@ static const LvmVolume *volume_of_snapshot(const LvmGroup *group, const LvmVolum
  */
 static void add_cow_usage(const LvmGroup *group, const LvmVolume *lv, GPtrArray *usage)
 {
-    const LvmVolume *volume = volume_of_snapshot(group, lv);
+    const LvmVolume *volume = logical_volume_of_snapshot(group, lv);
     guint hundredths = lv->data == LVM_PERCENT_UNKNOWN ? 10000 : (guint)lv->data;
     g_autofree char *name = logical_tag_value(lv, "snap");
 

@@ -97,6 +97,26 @@ static gboolean fake_pool_held(const char *path, gboolean *ret_held, GError **er
     return TRUE;
 }
 
+/* The content of "status", without the last line feed. NOT_FOUND without that file. */
+static gboolean fake_status(const char *path, char **ret_status, GError **error)
+{
+    g_autofree char *file = fake_path("status");
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(file, &text, NULL, NULL))
+        return cst_fail(error, CST_ERROR_NOT_FOUND, "there is no device '%s'", path);
+    *ret_status = g_strdup(g_strchomp(text));
+    return TRUE;
+}
+
+/* "dmeventd" exists while the service runs. */
+static gboolean fake_dmeventd_runs(void)
+{
+    g_autofree char *file = fake_path("dmeventd");
+
+    return g_file_test(file, G_FILE_TEST_EXISTS);
+}
+
 static gboolean fake_pool_message(const char *path, const char *message, GError **error)
 {
     g_autofree char *held = fake_path("held"), *refused = fake_path("refused");
@@ -127,9 +147,9 @@ static const FakeTools tools = {
     .variable = "FAKE_LVM",
     .tools = (const char *[]){"lvm", "pvs", "lvcreate", "lvremove", "lvrename", "lvextend",
                               "lvreduce", "lvchange", "vgchange", "lvconvert", "vgcreate",
-                              "vgremove", "pvremove", "thin_delta", NULL},
+                              "vgremove", "pvremove", "thin_delta", "lvs", "lvmconfig", NULL},
     .folders = (const char *[]){"lvs", "map", "percent", "place", "dev", "dev/vg", "dev/mapper",
-                                "inactive", "uuid", NULL},
+                                "inactive", "uuid", "metasize", NULL},
     .remover = "lvremove"};
 
 int fake_set_up(void **unused)
@@ -141,6 +161,8 @@ int fake_set_up(void **unused)
     lvm_host.mapping = fake_mapping;
     lvm_host.pool_held = fake_pool_held;
     lvm_host.pool_message = fake_pool_message;
+    lvm_host.status = fake_status;
+    lvm_host.dmeventd_runs = fake_dmeventd_runs;
     lvm_host.fresh_us = 0;
     lvm_host.estimate_us = G_TIME_SPAN_HOUR;
     fake_state = fake_pool("");

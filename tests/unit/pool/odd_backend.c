@@ -182,6 +182,22 @@ static gboolean fake_list(CstPoolState *state, GPtrArray *list, GError **error)
     return odd_act(error);
 }
 
+static gboolean fake_growths(CstPoolState *state, gboolean now, GPtrArray *growths, GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_growth_use(CstPoolState *state, CstGrowth *growth, GError **error)
+{
+    return odd_act(error);
+}
+
+static gboolean fake_grow(CstPoolState *state, const CstGrowth *growth, uint64_t size,
+                          GError **error)
+{
+    return odd_act(error);
+}
+
 static int fake_watch_open(CstPoolState *state, GError **error)
 {
     return odd_act(error) ? dup(STDERR_FILENO) : -1;
@@ -350,6 +366,9 @@ CstBackend odd_backend = {
     .vol_flatten = fake_flatten,
     .thin = fake_list,
     .space_usage = fake_list,
+    .growths = fake_growths,
+    .growth_use = fake_growth_use,
+    .grow = fake_grow,
     .snapshots = &odd_snapshots,
     .watch_open = fake_watch_open,
     .watch_read = fake_watch_read,

@@ -36,6 +36,9 @@ gboolean cst_process_is_ending(int64_t pid);
  */
 char *cst_process_describe(int64_t pid);
 
+/** Whether a process has the command name @name (proc_pid_comm(5)), at most 15 characters. */
+gboolean cst_process_runs(const char *name);
+
 /**
  * Whether a process other than this one has @text in its command line (proc_pid_cmdline(5)). Use it
  * for unique texts, such as a UUID.

@@ -11,6 +11,7 @@
 #include <base/task.h>
 #include <blob/blob.h>
 #include <model/flags.h>
+#include <model/growth.h>
 #include <model/pool_def.h>
 #include <model/pool_health.h>
 #include <model/thin_store.h>
@@ -489,6 +490,21 @@ struct CstBackend {
     gboolean (*thin)(CstPoolState *state, GPtrArray *stores, GError **error);
     /** Appends a CstSpaceUsage for each space that may run full without a running command. */
     gboolean (*space_usage)(CstPoolState *state, GPtrArray *usage, GError **error);
+    /**
+     * Appends a CstGrowth for each space that can be extended while guests fill it, after one of
+     * the kind GROUP. @now: with data of this moment, and with by_system; otherwise from memory if
+     * possible, and by_system is FALSE. All three callbacks or no callback of growths, growth_use
+     * and grow.
+     */
+    gboolean (*growths)(CstPoolState *state, gboolean now, GPtrArray *growths, GError **error);
+    /** Updates the use of @growth. Cheap: reads it from the kernel. Changes no storage. */
+    gboolean (*growth_use)(CstPoolState *state, CstGrowth *growth, GError **error);
+    /**
+     * Extends @growth to @size bytes, a multiple of its unit. Guests use it meanwhile. NO_SPACE if
+     * the group has no space. Succeeds if it is that large already. A killed call has extended it,
+     * or has left it unchanged.
+     */
+    gboolean (*grow)(CstPoolState *state, const CstGrowth *growth, uint64_t size, GError **error);
     const CstSnapshotBackend *snapshots;
 
     /* --- watch: changes by other programs; open and read, or neither -------------------------- */

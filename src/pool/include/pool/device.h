@@ -156,6 +156,17 @@ struct dm_ioctl;
  */
 int cst_dm_ask(unsigned long request, dev_t device, struct dm_ioctl *answer, size_t size,
                GError **error);
+/**
+ * Opens a descriptor for poll(), which reports POLLIN after an event of any map: a thin pool has
+ * reached its low-water mark, a map was created, removed or changed. The caller closes it. Returns
+ * -1 with @error on a host without device-mapper.
+ */
+int cst_dm_events_open(GError **error);
+/**
+ * Clears the reported events, so that poll() waits for the next one. Call it before the state of
+ * the maps is read. FALSE on a kernel without this request (before 4.13).
+ */
+gboolean cst_dm_events_arm(int events);
 
 /* --- sysfs (sysfs.c) -------------------------------------------------------------------------- */
 

@@ -222,6 +222,14 @@ gboolean cst_pool_state_health(CstPoolState *state, gboolean details, CstPoolHea
 GPtrArray *cst_pool_state_thin(CstPoolState *state, GError **error);
 /** Lists the spaces that may run full, as CstSpaceUsage; empty without such spaces. */
 GPtrArray *cst_pool_state_space_usage(CstPoolState *state, GError **error);
+/** Whether the pool can extend spaces; the calls below fail with NO_SUPPORT otherwise. */
+gboolean cst_pool_state_check_growths(CstPoolState *state, GError **error);
+/** CstBackend.growths: a new list of CstGrowth. */
+GPtrArray *cst_pool_state_growths(CstPoolState *state, gboolean now, GError **error);
+/** CstBackend.growth_use and grow. */
+gboolean cst_pool_state_growth_use(CstPoolState *state, CstGrowth *growth, GError **error);
+gboolean cst_pool_state_grow(CstPoolState *state, const CstGrowth *growth, uint64_t size,
+                             GError **error);
 
 /** Whether the technology supports snapshots; otherwise the calls below fail with UNSUPPORTED. */
 gboolean cst_pool_state_has_snapshots(CstPoolState *state);
