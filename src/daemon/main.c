@@ -35,6 +35,7 @@
 #include <server/server.h>
 #include <service/audit.h>
 #include <service/events.h>
+#include <service/extend.h>
 #include <service/secrets.h>
 #include <service/service.h>
 #include <store/driver_lock.h>
@@ -324,12 +325,14 @@ static gboolean daemon_run_service(const CstPaths *paths, const char *config_pat
     if (server) {
         DaemonSchedules *schedules = daemon_schedules_start(service, paths);
         DaemonUsage *usage = daemon_usage_start(service);
+        CstExtender *extender = cst_extender_start(service);
 
         log_sockets(sockets);
         daemon_notify("READY=1");
         wait_for_end(&signals, config_path, options, &config);
         daemon_notify("STOPPING=1");
         end_in_time(paths);
+        cst_extender_stop(extender);
         daemon_schedules_stop(schedules);
         daemon_usage_stop(usage);
         cst_service_stop(service);

@@ -25,6 +25,11 @@ static const CstEventKindInfo kinds[CST_EVENT_KIND_LAST] = {
                              N_("the use of a pool has reached its threshold \"warn\"")},
     [CST_EVENT_POOL_CRITICAL] = {"pool-critical", CST_SEVERITY_ERROR, CST_EVENT_LASTS,
                                  N_("the use of a pool has reached its threshold \"critical\"")},
+    [CST_EVENT_POOL_EXTENDED] = {"pool-extended", CST_SEVERITY_NOTE, CST_EVENT_MOMENT,
+                                 N_("a thin pool or a snapshot was extended automatically")},
+    [CST_EVENT_POOL_EXTEND_FAILED] =
+        {"pool-extend-failed", CST_SEVERITY_ERROR, CST_EVENT_LASTS,
+         N_("a thin pool or a snapshot is nearly full and cannot be extended")},
     [CST_EVENT_VOLUME_CREATED] = {"volume-created", CST_SEVERITY_NOTE, CST_EVENT_MOMENT,
                                   N_("a volume was created")},
     [CST_EVENT_VOLUME_DELETED] = {"volume-deleted", CST_SEVERITY_NOTE, CST_EVENT_MOMENT,

@@ -88,6 +88,7 @@ void cst_pool_unref(CstPool *pool)
     cst_pool_state_unref(pool->state);
     cst_pool_def_free(pool->def);
     cst_pool_def_free(pool->new_def);
+    g_free(pool->growth_problem);
     cst_fullness_free(pool->fullness);
     g_mutex_clear(&pool->lock);
     g_cond_clear(&pool->cond);
@@ -128,6 +129,19 @@ gboolean(pool_not_active)(const CstPool *pool, GError **error)
  * The reference keeps the state valid, and does not keep the pool active. A caller that needs the
  * storage to stay available holds a claim or the pool's change.
  */
+gboolean pool_check_promise(CstPool *pool, GError **error)
+{
+    g_autofree char *problem = NULL;
+
+    g_mutex_lock(&pool->lock);
+    problem = pool->growth_refuses ? g_strdup(pool->growth_problem) : NULL;
+    g_mutex_unlock(&pool->lock);
+    return !problem || cst_fail(error, CST_ERROR_NO_SPACE,
+                                _("pool '%s' accepts no new volumes and snapshots, because its "
+                                  "volumes may run out of space: %s"),
+                                pool->name, problem);
+}
+
 CstPoolState *pool_state_get(CstPool *pool, GError **error)
 {
     CstPoolState *state;

@@ -75,6 +75,8 @@ struct CstPool {
     guint limited_spaces;  /* thin pools and other stores that may fill up, at the last check */
     PoolThinUsage thin;    /* at the last check */
     CstUsageLevel levels[CST_USAGE_SPACE_LAST]; /* at the last sample, against the thresholds */
+    char *growth_problem;     /* why a space cannot be extended (pool/extend.c); NULL: no problem */
+    gboolean growth_refuses;  /* that space is a thin pool's, so new volumes are refused */
     gboolean levels_recorded; /* the log of events knows the levels of this process */
     CstFullness *fullness;    /* the warnings logged about them; NULL: no warnings */
     CstPoolState *state;      /* non-NULL while active */
@@ -152,6 +154,11 @@ gboolean pool_wait(CstPool *pool, CstTask *task, gint64 *since, GError **error);
 /** Fails with STATE, naming the pool; returns FALSE. */
 gboolean pool_not_active(const CstPool *pool, GError **error);
 #define pool_not_active(...) CST_GIVES_FALSE(pool_not_active(__VA_ARGS__))
+/**
+ * Fails with NO_SPACE while a thin pool has reached the threshold of the automatic extension and
+ * cannot be extended. Call it before space is promised to a new volume or snapshot.
+ */
+gboolean pool_check_promise(CstPool *pool, GError **error);
 /**
  * Returns a new reference to the state of an active pool. Returns NULL with STATE if the pool is
  * not active.

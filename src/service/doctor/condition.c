@@ -46,7 +46,10 @@ static char *definition_compared(char *xml)
     return xml;
 }
 
-/* Whether a start would change the pool. Thresholds and limits are in force at once. */
+/*
+ * Whether a start would change the pool. Thresholds, limits and the automatic extension are in force
+ * at once.
+ */
 static gboolean start_would_change(const DoctorRun *run)
 {
     g_autoptr(CstPoolDef) same = cst_pool_def_copy(run->def);
@@ -54,6 +57,7 @@ static gboolean start_would_change(const DoctorRun *run)
 
     same->thresholds = run->next_def->thresholds;
     same->limits = run->next_def->limits;
+    same->autoextend = run->next_def->autoextend;
     now = definition_compared(cst_pool_def_format(same, NULL));
     next = definition_compared(cst_pool_def_format(run->next_def, NULL));
     return g_strcmp0(now, next) != 0;

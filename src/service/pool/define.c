@@ -81,14 +81,15 @@ static gboolean define_check_names(CstService *service, const CstPoolDef *def,
  * Definitions of types without a backend are kept unchanged, because their volumes are never
  * deleted.
  */
-static gboolean define_check_trash(CstService *service, const CstPoolDef *def, GError **error)
+static gboolean define_check_settings(CstService *service, const CstPoolDef *def, GError **error)
 {
     g_autoptr(CstPoolState) state = NULL;
 
-    if (!def->trash_days || !cst_backend_for(def->type, NULL))
+    if ((!def->trash_days && !def->autoextend.threshold) || !cst_backend_for(def->type, NULL))
         return TRUE;
     state = cst_pool_state_open(def, &service->pool_host, error);
-    return state && cst_pool_state_check_trash(state, error);
+    return state && (!def->trash_days || cst_pool_state_check_trash(state, error)) &&
+           (!def->autoextend.threshold || cst_pool_state_check_growths(state, error));
 }
 
 /* --- define ----------------------------------------------------------------------------------- */
@@ -123,7 +124,8 @@ static CstPool *pool_define_entered(CstService *service, CstPoolDef *parsed, GEr
 
     if (!define_check_names(service, def, FALSE, &pool, error) ||
         !pool_check_sources(service, def, FALSE, error) ||
-        !define_check_trash(service, def, error) || !cst_pool_file_save(service->paths, def, error))
+        !define_check_settings(service, def, error) ||
+        !cst_pool_file_save(service->paths, def, error))
         return NULL;
     if (pool) {
         pool_set_definition(pool, g_steal_pointer(&def));
@@ -174,7 +176,7 @@ static CstPool *create_entered(CstService *service, CstPoolDef *parsed, CstPoolD
     *ret_def = NULL;
     if (!define_check_names(service, def, TRUE, &pool, error) ||
         !pool_check_sources(service, def, FALSE, error) ||
-        !define_check_trash(service, def, error) || !cst_backend_for(def->type, error))
+        !define_check_settings(service, def, error) || !cst_backend_for(def->type, error))
         return NULL;
     /* A dry run uses a pool that is not in the tables. */
     if (cst_dry_run())

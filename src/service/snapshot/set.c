@@ -118,7 +118,7 @@ static gboolean claim_at_once(SnapshotSet *set, const CstSnapshotVolume **ret_vo
         member->provider =
             snapshot_claim(&member->target, (*ret_volume)->pool, (*ret_volume)->volume, CLAIM_WRITE,
                            set->request->name, error);
-        if (!member->provider)
+        if (!member->provider || !pool_check_promise((*ret_volume)->pool, error))
             return FALSE;
     }
     return TRUE;

@@ -137,7 +137,7 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
         return FALSE;
     if (txn->fills)
         return TRUE;
-    if (!claim_name(txn, pool, def, error))
+    if (!claim_name(txn, pool, def, error) || !pool_check_promise(pool, error))
         return FALSE;
     /* Checked under the claim: from here on no other operation of this service creates the name. */
     told = create_reports_existing(txn, pool, def->name);
@@ -167,7 +167,7 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
         return FALSE;
     if (txn->fills)
         return TRUE;
-    if (!claim_name(txn, pool, def, error) ||
+    if (!claim_name(txn, pool, def, error) || !pool_check_promise(pool, error) ||
         !pool_check_free(pool, txn->claim.state, def->name, error) ||
         !txn_promise(txn, pool, def, error) || !check_copy_fits(txn, pool, def, error) ||
         !record_intent(txn, pool, def, "clone", error))
