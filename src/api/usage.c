@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Procedures for the history of the use of pools, and for their promise. The queries of the history
- * access its database only, so they are QUICK, and answer while storage hangs. POOL_USAGE_SAMPLE
- * and POOL_PROMISE are LONG, because they may query storage.
+ * Procedures for the use of pools: its history, the promise, and the spaces that are extended. The
+ * queries of the history access its database only, so they are QUICK, and answer while storage
+ * hangs. POOL_USAGE_SAMPLE, POOL_PROMISE and POOL_GROWTHS are LONG, because they may query storage.
  */
+#include <service/extend.h>
 #include <service/promise.h>
 #include <service/usage.h>
 
@@ -90,6 +91,34 @@ static gboolean api_pool_usage_sample(CstApiCall *call, const void *data, void *
                                     &((wire_pool_usage_sample_ret *)ret)->count, error);
 }
 
+static gboolean api_pool_growths(CstApiCall *call, const void *data, void *ret_data, GError **error)
+{
+    wire_pool_growths_ret *ret = ret_data;
+    g_autoptr(CstPool) pool =
+        cst_api_pool(call->service, &((const wire_pool_args *)data)->pool, error);
+    g_autofree char *problem = NULL;
+    g_autoptr(GPtrArray) growths = pool ? cst_pool_growths(pool, &problem, error) : NULL;
+
+    if (!growths || !cst_api_check_max((int)MIN(growths->len, G_MAXINT), WIRE_LIST_MAX, "spaces",
+                                       "WIRE_LIST_MAX", error))
+        return FALSE;
+    ret->problem = cst_api_opt(g_steal_pointer(&problem));
+    ret->growths.growths_val = g_new0(wire_growth, growths->len + 1);
+    for (guint i = 0; i < growths->len; i++) {
+        CstGrowth *growth = g_ptr_array_index(growths, i);
+
+        ret->growths.growths_val[ret->growths.growths_len++] = (wire_growth){
+            .kind = growth->kind,
+            .name = cst_api_text(g_steal_pointer(&growth->name)),
+            .label = cst_api_text(g_steal_pointer(&growth->label)),
+            .size = growth->size,
+            .used = growth->used,
+            .by_system = growth->by_system,
+        };
+    }
+    return TRUE;
+}
+
 /* A sample changes no storage and no definition, and a timer takes one every five minutes. */
 const CstProcedure cst_api_usage_procedures[] = {
     CST_OWN_PROCEDURE(POOL_USAGE, QUICK, READ, "cisternPoolUsage", pool_usage_args, pool_usage_ret,
@@ -100,5 +129,7 @@ const CstProcedure cst_api_usage_procedures[] = {
                       pool_usage_sample_ret, api_pool_usage_sample, .reads = cst_api_only_reads),
     CST_OWN_PROCEDURE(POOL_PROMISE, LONG, READ, "cisternPoolPromise", pool_args, pool_promise_ret,
                       api_pool_promise),
+    CST_OWN_PROCEDURE(POOL_GROWTHS, LONG, READ, "cisternPoolGrowths", pool_args, pool_growths_ret,
+                      api_pool_growths),
     {0},
 };

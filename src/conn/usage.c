@@ -84,3 +84,29 @@ gboolean cst_conn_pool_promise(CstConn *conn, const CstPoolRef *pool, CstPoolPro
     };
     return TRUE;
 }
+
+GPtrArray *cst_conn_pool_growths(CstConn *conn, const CstPoolRef *pool, char **ret_problem,
+                                 GError **error)
+{
+    wire_pool_args args = {cst_pool_arg(pool)};
+    wire_pool_growths_ret ret = {0};
+    GPtrArray *growths;
+
+    if (!cst_conn_own_call(conn, WIRE_CISTERN_POOL_GROWTHS, &args, &ret, NULL, error))
+        return NULL;
+    growths = g_ptr_array_new_with_free_func((GDestroyNotify)cst_growth_free);
+    for (guint i = 0; i < ret.growths.growths_len; i++) {
+        const wire_growth *wire = &ret.growths.growths_val[i];
+        /* An unknown kind of a later version has no word. */
+        CstGrowth *growth = cst_growth_new((CstGrowthKind)MIN(wire->kind, CST_GROWTH_LAST),
+                                           wire->name, wire->label);
+
+        growth->size = wire->size;
+        growth->used = wire->used;
+        growth->by_system = wire->by_system != 0;
+        g_ptr_array_add(growths, growth);
+    }
+    *ret_problem = cst_opt_take(ret.problem);
+    xdr_free((xdrproc_t)xdr_wire_pool_growths_ret, (char *)&ret);
+    return growths;
+}

@@ -45,6 +45,8 @@ MORE = [
     Operation("pool-limits", "pool-limits p --overcommit 1.5 --quota 1T"),
     Operation("create-limited", "vol-create-as p new 1M", ["pool-limits p --quota 1T"]),
     Operation("pool-thresholds", "pool-thresholds p --warn 80"),
+    Operation("pool-autoextend", "pool-autoextend g --threshold 80 --step 10",
+              ["pool-define-as g logical --source-name vg --target /dev/vg"]),
     Operation("pool-edit", "pool-edit n", DEFINED),
     Operation("pool-trust", "pool-trust p --follow none"),
     Operation("create-document", "vol-create p {f}/toraw.xml"),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The fake server has no history of use, and pools without limits. */
+/* The fake server has no history of use, pools without limits, and a group without spaces. */
 #include <conn/usage.h>
 
 GArray *cst_conn_pool_usage(CstConn *conn, const CstPoolRef *pool, unsigned step, int64_t since,
@@ -27,4 +27,15 @@ gboolean cst_conn_pool_promise(CstConn *conn, const CstPoolRef *pool, CstPoolPro
 {
     *ret_promise = (CstPoolPromise){.promised = 2048, .volumes = 2, .capacity = 4096};
     return TRUE;
+}
+
+/* Only the group, which has a problem. */
+GPtrArray *cst_conn_pool_growths(CstConn *conn, const CstPoolRef *pool, char **ret_problem,
+                                 GError **error)
+{
+    GPtrArray *growths = g_ptr_array_new_with_free_func((GDestroyNotify)cst_growth_free);
+
+    g_ptr_array_add(growths, cst_growth_new(CST_GROWTH_GROUP, "vg", "vg"));
+    *ret_problem = g_strdup("the group has no space");
+    return growths;
 }

@@ -414,6 +414,7 @@ static void play_usage(Side *side)
         &side->error);
     CstPoolRef nobody = {.name = (char *)"nobody"};
     CstForecast spaces[CST_USAGE_SPACE_LAST] = {0};
+    g_autofree char *problem = NULL;
     guint count = 99;
 
     outcome(side, "volume", vol != NULL);
@@ -426,6 +427,10 @@ static void play_usage(Side *side)
     note_usage(side, &nobody, CST_USAGE_DAILY);
     outcome(side, "forecast", cst_conn_pool_usage_forecast(side->conn, pool, spaces, &side->error));
     note(side, "states %d %d %d", (int)spaces[0].state, (int)spaces[1].state, (int)spaces[2].state);
+    outcome(side, "growths of a pool without such spaces",
+            cst_conn_pool_growths(side->conn, pool, &problem, &side->error) != NULL);
+    outcome(side, "growths of nobody",
+            cst_conn_pool_growths(side->conn, &nobody, &problem, &side->error) != NULL);
     outcome(side, "forecast of nobody",
             cst_conn_pool_usage_forecast(side->conn, &nobody, spaces, &side->error));
 }

@@ -119,6 +119,7 @@ static union {
     CstSnapshotSet set;
     CstForecast spaces[CST_USAGE_SPACE_LAST];
     CstPoolPromise promise;
+    char *text;
 } result;
 static GPtrArray names;
 static const CstSnapshotRequest snapshot_request = {.name = "n"};
@@ -160,6 +161,7 @@ static CstSecretBytes value;
     X(pool_health, cst_conn_pool_health(conn, &pool, &result.health, error))                     \
     X(pool_usage, cst_conn_pool_usage(conn, &pool, CST_USAGE_DAILY, 0, error))                   \
     X(pool_usage_forecast, cst_conn_pool_usage_forecast(conn, &pool, result.spaces, error))      \
+    X(pool_growths, cst_conn_pool_growths(conn, &pool, &result.text, error))                     \
     X(pool_usage_sample, cst_conn_pool_usage_sample(conn, &result.count, error))                 \
     X(pool_promise, cst_conn_pool_promise(conn, &pool, &result.promise, error))                  \
     X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                        \

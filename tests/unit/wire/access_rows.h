@@ -222,4 +222,5 @@ static const Row own[] = {
     {WIRE_CISTERN_DOCTOR_MUTES, NULL},
     {WIRE_CISTERN_DOCTOR_MUTE, "cisternDoctorMute"},
     {WIRE_CISTERN_POOL_PROMISE, NULL},
+    {WIRE_CISTERN_POOL_GROWTHS, NULL},
 };

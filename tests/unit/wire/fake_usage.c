@@ -2,6 +2,7 @@
 /* A history of one point, and a forecast that is known for the space of the pool only. */
 #include "fake_service.h"
 
+#include <service/extend.h>
 #include <service/promise.h>
 #include <service/usage.h>
 
@@ -42,4 +43,16 @@ gboolean cst_pool_get_promise(CstPool *pool, CstPoolPromise *ret_promise, GError
         return FALSE;
     *ret_promise = (CstPoolPromise){2000, 3, 4000, {1500, 10, 5000}};
     return TRUE;
+}
+
+GPtrArray *cst_pool_growths(CstPool *pool, char **ret_problem, GError **error)
+{
+    GPtrArray *growths;
+
+    if (!fake_works(error))
+        return NULL;
+    growths = g_ptr_array_new_with_free_func((GDestroyNotify)cst_growth_free);
+    g_ptr_array_add(growths, cst_growth_new(CST_GROWTH_DATA, "tp", "tp"));
+    *ret_problem = g_strdup("full");
+    return growths;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <conn/conn.h>
+#include <model/growth.h>
 #include <model/promise.h>
 #include <model/usage.h>
 #include <schedule/forecast.h>
@@ -23,3 +24,11 @@ gboolean cst_conn_pool_usage_sample(CstConn *conn, guint *ret_count, GError **er
 /** Returns the promise of an active pool, and its limits. NO_POOL, STATE. */
 gboolean cst_conn_pool_promise(CstConn *conn, const CstPoolRef *pool, CstPoolPromise *ret_promise,
                                GError **error);
+/**
+ * Returns the spaces of a pool that can be extended: CstGrowth, the group first, without limits and
+ * units. The array is empty if the pool is not active. *ret_problem: why a space cannot be
+ * extended, or NULL; the caller frees it. NO_POOL; NO_SUPPORT if the
+ * type of the pool has no such spaces.
+ */
+GPtrArray *cst_conn_pool_growths(CstConn *conn, const CstPoolRef *pool, char **ret_problem,
+                                 GError **error);
