@@ -10,6 +10,7 @@
 
 /* Sorted by id. A severity is that of most findings; a check may report a worse one. */
 static const CstDoctorRule rules[] = {
+    {"autoextend-by-dmeventd", CST_SEVERITY_NOTE},
     {"autoextend-off", CST_SEVERITY_WARNING},
     {"autostart-link-broken", CST_SEVERITY_WARNING},
     {"backing-format-differs", CST_SEVERITY_ERROR},

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include <base/file.h>
 #include <base/i18n.h>
+#include <base/process.h>
 #include <pool/tool.h>
 
 #define SPACE_FULL      8500 /* hundredths of a percent */
@@ -33,20 +33,6 @@ static void spaces_check(DoctorRun *run)
     }
 }
 
-static gboolean process_runs(const char *name)
-{
-    g_auto(GStrv) entries = cst_kernel_list("/proc");
-
-    for (char **entry = entries; *entry; entry++) {
-        g_autofree char *path = g_build_filename("/proc", *entry, "comm", NULL);
-        g_autofree char *comm = g_ascii_isdigit(**entry) ? cst_kernel_read(path) : NULL;
-
-        if (comm && strcmp(g_strchomp(comm), name) == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
 /* Returns the threshold from which on LVM extends thin pools, in percent; 0: unknown. */
 static unsigned autoextend_threshold(CstTask *task)
 {
@@ -62,15 +48,39 @@ static unsigned autoextend_threshold(CstTask *task)
     return equals ? (unsigned)CLAMP(g_ascii_strtoll(equals + 1, NULL, 10), 0, 100) : 0;
 }
 
+/* Reports the spaces that the setting of the pool is about, but that are left to dmeventd. */
+static void dmeventd_check(DoctorRun *run)
+{
+    g_autoptr(GPtrArray) growths = cst_pool_state_growths(run->state, TRUE, NULL);
+    g_autoptr(GString) names = g_string_new(NULL);
+
+    for (guint i = 0; growths && i < growths->len; i++) {
+        const CstGrowth *growth = g_ptr_array_index(growths, i);
+
+        /* The data of a thin pool stands for its metadata. */
+        if (growth->by_system && growth->kind != CST_GROWTH_METADATA)
+            g_string_append_printf(names, "%s'%s'", names->len > 0 ? ", " : "", growth->label);
+    }
+    if (names->len > 0)
+        doctor_report(run, "autoextend-by-dmeventd", run->pool->name, NULL,
+                      _("dmeventd extends %s by the thresholds in lvm.conf, so that the setting of "
+                        "pool-autoextend has no effect there"),
+                      names->str);
+}
+
 void doctor_check_thin(DoctorRun *run)
 {
     g_autoptr(GPtrArray) stores = NULL;
 
     spaces_check(run);
+    if (run->next_def->autoextend.threshold > 0) {
+        dmeventd_check(run);
+        return;
+    }
     stores = cst_pool_state_thin(run->state, NULL);
     if (!stores || stores->len == 0)
         return;
-    if (!process_runs("dmeventd"))
+    if (!cst_process_runs("dmeventd"))
         doctor_report(run, "dmeventd-absent", run->pool->name, NULL,
                       _("no dmeventd runs, so LVM neither warns of full thin pools nor extends "
                         "them (vgchange --monitor y)"));

@@ -18,6 +18,7 @@
 #include <pool/tool.h>
 #include <service/doctor.h>
 
+#include "core/pool.h"
 #include "core/scan.h"
 
 #include "await.h"
@@ -29,6 +30,7 @@ static struct {
     gint hundredths;
     gint lost;
     gint is_thin;
+    gint by_system; /* dmeventd extends the thin pool */
     const char *process;
     const char *threshold;
     gint scan_fails;
@@ -48,6 +50,7 @@ gboolean __wrap_cst_pool_state_health(CstPoolState *state, gboolean details,
                                       CstPoolHealth *ret_health, GError **error);
 GPtrArray *__wrap_cst_pool_state_space_usage(CstPoolState *state, GError **error);
 GPtrArray *__wrap_cst_pool_state_thin(CstPoolState *state, GError **error);
+GPtrArray *__wrap_cst_pool_state_growths(CstPoolState *state, gboolean now, GError **error);
 char *__real_cst_kernel_read(const char *path);
 char *__wrap_cst_kernel_read(const char *path);
 gboolean __real_cst_tool_run(const CstTool *tool, CstTask *task, char **ret_out, GError **error);
@@ -91,6 +94,16 @@ GPtrArray *__wrap_cst_pool_state_space_usage(CstPoolState *state, GError **error
     cst_space_usage_add(usage, g_atomic_int_get(&simulated.hundredths),
                         g_atomic_int_get(&simulated.lost), "the data of thin pool 't'");
     return usage;
+}
+
+GPtrArray *__wrap_cst_pool_state_growths(CstPoolState *state, gboolean now, GError **error)
+{
+    GPtrArray *growths = g_ptr_array_new_with_free_func((GDestroyNotify)cst_growth_free);
+    CstGrowth *growth = cst_growth_new(CST_GROWTH_DATA, "t", "t");
+
+    growth->by_system = now && g_atomic_int_get(&simulated.by_system);
+    g_ptr_array_add(growths, growth);
+    return growths;
 }
 
 GPtrArray *__wrap_cst_pool_state_thin(CstPoolState *state, GError **error)
@@ -237,6 +250,24 @@ static void thin_pools_need_a_process_that_extends_them(void **state)
     assert_silent(f, "autoextend-off");
 }
 
+static void space_with_the_setting_is_reported_only_if_dmeventd_extends_it(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    g_atomic_pointer_set(&simulated.process, "init");
+    g_atomic_pointer_set(&simulated.threshold, "100");
+    g_atomic_int_set(&simulated.is_thin, TRUE);
+    g_mutex_lock(&pool->lock);
+    pool->def->autoextend.threshold = 80;
+    g_mutex_unlock(&pool->lock);
+    assert_silent(f, "dmeventd-absent");
+    assert_silent(f, "autoextend-off");
+    assert_silent(f, "autoextend-by-dmeventd");
+    g_atomic_int_set(&simulated.by_system, TRUE);
+    assert_found(f, "autoextend-by-dmeventd", CST_SEVERITY_NOTE, "'t'");
+}
+
 static void scan_that_fails_is_a_finding(void **state)
 {
     Fixture *f = *state;
@@ -372,6 +403,9 @@ int main(void)
                                         simulation_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(thin_pools_need_a_process_that_extends_them,
                                         simulation_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            space_with_the_setting_is_reported_only_if_dmeventd_extends_it, simulation_setup,
+            fixture_teardown),
         cmocka_unit_test_setup_teardown(scan_that_fails_is_a_finding, simulation_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(
