@@ -47,8 +47,8 @@ static char *definition_compared(char *xml)
 }
 
 /*
- * Whether a start would change the pool. Thresholds, limits and the automatic extension are in force
- * at once.
+ * Whether a start would change the pool. Thresholds, limits and the automatic extension are in
+ * force at once.
  */
 static gboolean start_would_change(const DoctorRun *run)
 {

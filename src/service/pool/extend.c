@@ -403,8 +403,7 @@ static void extender_free_thread(PoolExtender *self)
     g_free(self);
 }
 
-/* Returns the setting of the definition, also of one for the next start; threshold 0: no setting.
- */
+/* Returns the setting, also of a definition for the next start. Threshold 0: no setting. */
 static CstAutoextend pool_autoextend(CstPool *pool)
 {
     CstAutoextend setting;
