@@ -327,8 +327,7 @@ static gboolean set_copy_fail(const char *name, int64_t id, GError **error)
                               name, id);
 }
 
-/* An id of 0 is replaced by the next free one. The id of another schedule's copy is no such copy.
- */
+/* An id of 0 is replaced by the next free one. The id of another schedule's copy is not found. */
 static gboolean set_copies_in_transaction(gpointer owner, gpointer data, GError **error)
 {
     CstSchedules *schedules = owner;

@@ -124,8 +124,7 @@ static gboolean backup_is_recorded(const ScheduleWork *work, const GPtrArray *co
     return FALSE;
 }
 
-/* Finds the time in the tags of a backup, which have commas. FALSE: the schedule did not make it.
- */
+/* Finds the time in the tags of a backup, which have commas. FALSE: another program made it. */
 static gboolean tags_find_run(const ScheduleWork *work, const char *tags, int64_t *ret_planned)
 {
     char uuid[CST_UUID_TEXT_LEN];
