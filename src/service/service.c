@@ -252,8 +252,9 @@ void cst_service_free(CstService *service)
     if (!service)
         return;
     jobs_stop(service->jobs);
+    /* Before a thread that was left behind may free the service. */
+    if (service->mode == CST_SERVICE_EMBEDDED)
+        event_log_flush(service->events);
     if (service_threads_end(service))
         service_free_now(service);
-    else
-        event_log_flush(service->events);
 }

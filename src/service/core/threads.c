@@ -13,7 +13,10 @@ typedef struct {
     gpointer data;
 } ServiceThread;
 
-/* The unlock is the last access to the service, which may be freed after it. */
+/*
+ * After the unlock, only the last thread accesses the service, and frees it if its owner has left
+ * it. The owner may free it at once otherwise.
+ */
 static void service_thread_ended(CstService *service)
 {
     gboolean is_last;
