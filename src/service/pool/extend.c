@@ -294,22 +294,27 @@ static void extender_publish(PoolExtender *self)
     EventLog *events = self->pool->service->events;
     const Space *first = NULL;
     g_autofree char *message = NULL;
-    gboolean had_problem;
+    gboolean had_problem, refused, refuses;
 
     for (guint i = 0; !first && i < self->spaces->len; i++)
         if (((Space *)self->spaces->pdata[i])->problem)
             first = self->spaces->pdata[i];
+    refuses = first && first->growth->kind != CST_GROWTH_SNAPSHOT;
     g_mutex_lock(&self->pool->lock);
     had_problem = self->pool->growth_problem != NULL;
+    refused = self->pool->growth_refuses;
     g_mutex_unlock(&self->pool->lock);
-    pool_set_growth_problem(self->pool, first ? first->problem : NULL,
-                            first && first->growth->kind != CST_GROWTH_SNAPSHOT);
-    if (self->announced && had_problem == (first != NULL))
+    pool_set_growth_problem(self->pool, first ? first->problem : NULL, refuses);
+    if (self->announced && had_problem == (first != NULL) && (refused || !refuses))
         return;
     self->announced = TRUE;
     if (first) {
         message = g_strdup_printf("pool '%s': %s", self->pool->name, first->problem);
         cst_log(CST_LOG_WARNING, "%s", message);
+        /* A thin pool after a snapshot is worse: the log has a state once, so it ends first. */
+        if (had_problem)
+            event_log_add_end(events, CST_EVENT_POOL_EXTEND_FAILED, "pool", self->pool->name,
+                              message);
         event_log_add(events, CST_EVENT_POOL_EXTEND_FAILED, "pool", self->pool->name, message);
     } else {
         message = g_strdup_printf(_("pool '%s': the spaces that reach the threshold are extended"),
@@ -422,22 +427,24 @@ static gboolean extender_continue(PoolExtender *self, CstAutoextend *ret_setting
                                   gboolean *ret_stop)
 {
     CstExtender *extender = self->extender;
-    g_autoptr(CstPoolState) state = pool_state_get(self->pool, NULL);
+    g_autoptr(CstPoolState) state = NULL;
     gboolean goes_on;
 
+    g_mutex_lock(&extender->lock);
+    /* Under the lock: a start of the pool after it finds that this thread has ended. */
+    state = pool_state_get(self->pool, NULL);
+    *ret_setting = pool_autoextend(self->pool);
+    *ret_stop = extender->stop;
+    goes_on = !extender->stop && state && ret_setting->threshold > 0;
+    if (!goes_on)
+        g_hash_table_remove(extender->pools, self->pool);
+    g_mutex_unlock(&extender->lock);
     if (state != self->state) {
         g_ptr_array_set_size(self->spaces, 0);
         cst_pool_state_unref(self->state);
         self->state = g_steal_pointer(&state);
         self->list_due = 0;
     }
-    g_mutex_lock(&extender->lock);
-    *ret_setting = pool_autoextend(self->pool);
-    *ret_stop = extender->stop;
-    goes_on = !extender->stop && self->state && ret_setting->threshold > 0;
-    if (!goes_on)
-        g_hash_table_remove(extender->pools, self->pool);
-    g_mutex_unlock(&extender->lock);
     return goes_on;
 }
 
@@ -465,8 +472,9 @@ static gpointer extender_main(gpointer data)
     while (extender_continue(self, &setting, &stop)) {
         gint64 due;
 
-        if (self->events >= 0)
-            cst_dm_events_arm(self->events);
+        /* A descriptor that is not armed would stay readable. */
+        if (self->events >= 0 && !cst_dm_events_arm(self->events))
+            cst_fd_clear(&self->events);
         if (self->list_due <= g_get_monotonic_time())
             extender_list(self, FALSE, NULL);
         due = extender_check(self, &setting);
@@ -498,7 +506,9 @@ static void extender_start_pool(CstExtender *extender, CstPool *pool)
     self->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->events = cst_dm_events_open(NULL);
     self->spaces = g_ptr_array_new_with_free_func(space_free);
-    thread = g_thread_try_new("extend", extender_main, self, &error);
+    if (self->wake < 0)
+        cst_fail_errno(&error, errno, "eventfd");
+    thread = error ? NULL : g_thread_try_new("extend", extender_main, self, &error);
     if (!thread) {
         cst_log(CST_LOG_ERROR, _("pool '%s' is not extended: %s"), pool->name, error->message);
         extender_free_thread(self);

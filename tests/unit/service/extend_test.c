@@ -343,6 +343,23 @@ static void full_snapshot_that_cannot_be_extended_does_not_refuse_volumes(void *
     assert_true(create(pool, "v", NULL));
 }
 
+static void full_thin_pool_after_a_full_snapshot_is_an_event_of_its_own(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    set_space(CST_GROWTH_SNAPSHOT, 850);
+    set_space(CST_GROWTH_DATA, 10);
+    set_free(0);
+    define(f, "threshold='80'");
+    extender = cst_extender_start(f->service);
+    AWAIT(events_are(f, "pool-extend-failed", "+"));
+    set_space(CST_GROWTH_DATA, 850);
+    AWAIT(events_are(f, "pool-extend-failed", "+-+"));
+    assert_true(problem_has(pool, "thin pool"));
+    assert_false(create(pool, "v", NULL));
+}
+
 /* The other spaces are extended meanwhile. */
 static void failure_of_a_tool_is_reported_with_its_message(void **state)
 {
@@ -476,6 +493,7 @@ int main(void)
         EXTENDER_TEST(space_without_room_is_one_event_and_refuses_new_volumes_until_there_is_room),
         EXTENDER_TEST(space_at_its_maximum_is_a_problem_until_the_use_falls),
         EXTENDER_TEST(full_snapshot_that_cannot_be_extended_does_not_refuse_volumes),
+        EXTENDER_TEST(full_thin_pool_after_a_full_snapshot_is_an_event_of_its_own),
         EXTENDER_TEST(failure_of_a_tool_is_reported_with_its_message),
         EXTENDER_TEST(space_of_dmeventd_is_left_to_it),
         EXTENDER_TEST(setting_is_in_force_and_ends_while_the_pool_is_active),
