@@ -115,13 +115,18 @@ gboolean cst_volume_same_format(const char *a, const char *b)
     return format && format == cst_image_format_find(b, NULL);
 }
 
-uint64_t cst_volume_promise(const CstVolume *volume)
+uint64_t cst_volume_promise_at(const CstVolume *volume, uint64_t capacity)
 {
     uint64_t copies = volume->extra ? volume->extra->snapshots : 0;
-    unsigned __int128 bytes = (unsigned __int128)volume->capacity * copies;
+    unsigned __int128 bytes = (unsigned __int128)capacity * copies;
 
-    bytes += MAX(volume->capacity, volume->allocation);
+    bytes += MAX(capacity, volume->allocation);
     return (uint64_t)MIN(bytes, (unsigned __int128)G_MAXINT64);
+}
+
+uint64_t cst_volume_promise(const CstVolume *volume)
+{
+    return cst_volume_promise_at(volume, volume->capacity);
 }
 
 CstFileId cst_volume_file_id(const CstVolume *volume)

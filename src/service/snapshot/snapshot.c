@@ -174,10 +174,7 @@ static gboolean revert_keeps_backing(const SnapshotProvider *provider, SnapshotT
     return volume_backing_not_kept(target->claim.state, target->volume, after, error);
 }
 
-/*
- * Reserves the bytes by which the volume grows, because it gets the size of the snapshot. Its other
- * snapshots keep their promises.
- */
+/* Reserves the bytes by which the promise of the volume grows: it gets the size of the snapshot. */
 static gboolean revert_promise(const SnapshotProvider *provider, SnapshotTarget *target,
                                const char *name, GError **error)
 {
@@ -190,7 +187,8 @@ static gboolean revert_promise(const SnapshotProvider *provider, SnapshotTarget 
     /* A missing snapshot is reported by the revert itself. */
     if (!snapshot || snapshot->capacity <= target->volume->capacity)
         return TRUE;
-    request.more = snapshot->capacity - target->volume->capacity;
+    request.more = cst_volume_promise_at(target->volume, snapshot->capacity) -
+                   cst_volume_promise(target->volume);
     return pool_promise_reserve(&target->promise, target->claim.pool, target->claim.state, &request,
                                 error);
 }

@@ -144,7 +144,8 @@ static gboolean resize_claim(VolumeClaim *claim, CstPool *pool, const char *name
     if (!resize_target(volume, capacity, flags, ret_target, error) ||
         !check_resize(claim, volume, *ret_target, flags, error))
         return FALSE;
-    request.more = *ret_target - MIN(volume->capacity, *ret_target);
+    if (*ret_target > volume->capacity)
+        request.more = cst_volume_promise_at(volume, *ret_target) - cst_volume_promise(volume);
     if (request.more > 0 && !pool_promise_reserve(promise, pool, claim->state, &request, error))
         return FALSE;
     *ret_volume = g_steal_pointer(&volume);

@@ -258,6 +258,23 @@ static void image_that_grows_needs_the_difference(void **state)
     assert_int_equal(promised(pool), CAPACITY);
 }
 
+/* A snapshot inside of the image counts with the capacity of the volume. */
+static void image_that_grows_needs_the_difference_for_each_snapshot(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(pool, "v", "qcow2", "");
+    assert_true(cst_vol_snapshot_create(pool, "v", "s", 0, NULL, NULL));
+    quota_set(f, 3);
+    assert_false(cst_vol_resize(pool, "v", 2 * CAPACITY, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_NO_SPACE);
+    quota_set(f, 4);
+    assert_true(cst_vol_resize(pool, "v", 2 * CAPACITY, 0, NULL, &error));
+    assert_int_equal(promised(pool), 4 * CAPACITY);
+}
+
 static void revert_to_a_larger_snapshot_needs_the_difference(void **state)
 {
     Fixture *f = *state;
@@ -547,6 +564,7 @@ int main(void)
         CASE(factor_of_the_capacity_is_a_limit),
         CASE(message_names_the_limit_and_the_next_step),
         CASE(image_that_grows_needs_the_difference),
+        CASE(image_that_grows_needs_the_difference_for_each_snapshot),
         CASE(revert_to_a_larger_snapshot_needs_the_difference),
         CASE(upload_above_the_quota_is_refused),
         CASE(commit_into_a_smaller_base_needs_the_difference),

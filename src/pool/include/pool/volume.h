@@ -109,6 +109,8 @@ void cst_volume_share_extra(CstVolume *volume);
  * pool's technology keeps are not included. At most INT64_MAX.
  */
 uint64_t cst_volume_promise(const CstVolume *volume);
+/** Returns the promise that the volume would have with the capacity @capacity. */
+uint64_t cst_volume_promise_at(const CstVolume *volume, uint64_t capacity);
 
 /** Returns the identity of the file of a record; zero if the volume is not a file. */
 CstFileId cst_volume_file_id(const CstVolume *volume);

@@ -89,9 +89,10 @@ static gboolean commit_check_dependents(const ImageChain *chain, GError **error)
 static gboolean commit_promise(const ImageChain *chain, PoolPromise *promise, GError **error)
 {
     const ImageLink *base = image_chain_link(chain, chain->base);
-    uint64_t size = image_chain_link(chain, 0)->volume->capacity;
+    uint64_t size = MAX(image_chain_link(chain, 0)->volume->capacity, base->volume->capacity);
     const PromiseRequest request = {.name = base->claim.name,
-                                    .more = size - MIN(size, base->volume->capacity)};
+                                    .more = cst_volume_promise_at(base->volume, size) -
+                                            cst_volume_promise(base->volume)};
 
     return request.more == 0 ||
            pool_promise_reserve(promise, base->claim.pool, base->claim.state, &request, error);
