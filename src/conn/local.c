@@ -47,21 +47,28 @@ static gboolean local_supports(gpointer self, int number, gboolean *ret_supporte
     return TRUE;
 }
 
-static gboolean local_call(gpointer self, const CstProcedure *procedure, const void *args,
-                           void *ret, CstTask *task, GError **error)
+static gboolean local_run(CstApiCall *call, const CstProcedure *procedure, const void *args,
+                          void *ret, CstTask *task, GError **error)
 {
-    CstApiCall call = local_api_call(self, procedure, task);
     /* The log shows no request, because there is no connection. */
     CstLogContext log = {.procedure = procedure->name, .task = task};
     gboolean ok;
 
     cst_log_push(&log);
-    ok = cst_api_run(&call, args, ret, error);
+    ok = cst_api_run(call, args, ret, error);
     cst_log_pop(&log);
     /* A handler may fail after it has filled in a part of the reply. */
     if (!ok)
         xdr_free(procedure->ret_func, ret);
     return ok;
+}
+
+static gboolean local_call(gpointer self, const CstProcedure *procedure, const void *args,
+                           void *ret, CstTask *task, GError **error)
+{
+    CstApiCall call = local_api_call(self, procedure, task);
+
+    return local_run(&call, procedure, args, ret, task, error);
 }
 
 static gboolean local_call_all(gpointer self, CstConnCall *calls, guint count, GError **error)
@@ -98,10 +105,8 @@ static gpointer local_stream_start(gpointer self, const CstProcedure *procedure,
     CstApiCall call = local_api_call(self, procedure, task);
     LocalStream *stream;
 
-    if (!cst_api_run(&call, args, ret, error)) {
-        xdr_free(procedure->ret_func, ret);
+    if (!local_run(&call, procedure, args, ret, task, error))
         return NULL;
-    }
     stream = g_new0(LocalStream, 1);
     stream->upload = call.upload;
     stream->download = call.download;

@@ -89,6 +89,11 @@ char *cst_paths_backup_dir(const CstPaths *paths)
     return paths_run_dir(paths, "backup");
 }
 
+char *cst_paths_promise_dir(const CstPaths *paths)
+{
+    return paths_run_dir(paths, "promise");
+}
+
 char *cst_paths_block_job_dir(const CstPaths *paths)
 {
     return paths_run_dir(paths, "block-job");

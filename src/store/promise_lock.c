@@ -2,7 +2,9 @@
 /*
  * The lock of the promise of a pool. It is an OFD lock, because such a lock belongs to the open
  * file. The holder removes the file before it releases the lock. So a file that was opened before
- * and locked after that is no longer in the directory, and the path is opened again.
+ * and locked after the release is no longer in the directory. Then the path is opened again. The
+ * directory has no other files, because the definitions are read anew when their directories
+ * change.
  */
 #include <store/promise_lock.h>
 
@@ -18,17 +20,19 @@
 
 static char *promise_lock_path(const CstPaths *paths, const CstUuid *uuid)
 {
+    g_autofree char *dir = cst_paths_promise_dir(paths);
     char text[CST_UUID_TEXT_LEN];
 
-    return g_strconcat(paths->pool_run_dir, "/", cst_uuid_format(uuid, text), ".promise", NULL);
+    return g_build_filename(dir, cst_uuid_format(uuid, text), NULL);
 }
 
 int cst_promise_lock(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {
+    g_autofree char *dir = cst_paths_promise_dir(paths);
     g_autofree char *path = promise_lock_path(paths, uuid);
     struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    if (!cst_dir_ensure(paths->pool_run_dir, 0755, error))
+    if (!cst_dir_ensure(dir, 0755, error))
         return -1;
     for (;;) {
         g_auto(CstFd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

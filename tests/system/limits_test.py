@@ -183,8 +183,7 @@ class Embedded(unittest.TestCase):
                                      stderr=subprocess.DEVNULL) for i in range(8)]
         self.assertEqual([0] * 4 + [1] * 4, sorted(child.wait() for child in children))
         self.assertEqual(4, len(os.listdir(pool)))
-        self.assertEqual([], [name for name in os.listdir(f"{root}/run/libvirt/storage")
-                              if name.endswith(".promise")])
+        self.assertEqual([], os.listdir(f"{root}/run/cistern/promise"))
 
 
 if __name__ == "__main__":

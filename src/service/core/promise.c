@@ -210,18 +210,35 @@ static gboolean promise_begin_lock(CstPool *pool, CstPoolState *state, CstTask *
     return TRUE;
 }
 
+/* Whether a wait that began at @since may go on. Fails with BUSY after the longest wait of the
+ * task. */
+static gboolean promise_may_wait(const CstPool *pool, CstTask *task, gint64 since, GError **error)
+{
+    gint64 most = cst_task_max_wait(task);
+
+    if (most && g_get_monotonic_time() - since >= most)
+        return cst_fail(error, CST_ERROR_BUSY,
+                        _("another process reserves space in pool '%s', which has limits; try "
+                          "again afterwards"),
+                        pool->name);
+    cst_task_set_waiting(task, TRUE);
+    return cst_task_check(task, error);
+}
+
 /* Waits until no other process holds the lock. *ret_locked: this reservation holds it. */
 static gboolean promise_lock(CstPool *pool, CstPoolState *state, gboolean *ret_locked,
                              GError **error)
 {
     const CstLogContext *context = cst_log_context();
     CstTask *task = context ? context->task : NULL;
+    gint64 since = g_get_monotonic_time();
 
     *ret_locked = pool->service->mode == CST_SERVICE_EMBEDDED && !cst_dry_run();
     while (*ret_locked && !promise_join_lock(pool)) {
         g_autoptr(GError) why = NULL;
         int fd = cst_promise_lock(pool->service->paths, &pool->uuid, &why);
 
+        cst_task_set_waiting(task, FALSE);
         if (fd >= 0)
             return promise_begin_lock(pool, state, task, fd, error);
         if (!g_error_matches(why, CST_ERROR, CST_ERROR_BUSY)) {
@@ -229,7 +246,7 @@ static gboolean promise_lock(CstPool *pool, CstPoolState *state, gboolean *ret_l
             return FALSE;
         }
         CST_TEST_POINT("promise.lock.wait");
-        if (!cst_task_check(task, error))
+        if (!promise_may_wait(pool, task, since, error))
             return FALSE;
         g_usleep(RETRY_US);
     }
@@ -239,12 +256,14 @@ static gboolean promise_lock(CstPool *pool, CstPoolState *state, gboolean *ret_l
 static void promise_unlock(CstPool *pool)
 {
     gboolean last;
+    int fd;
 
     g_mutex_lock(&pool->lock);
     last = --pool->promise_users == 0;
+    fd = pool->promise_fd;
     g_mutex_unlock(&pool->lock);
     if (last)
-        cst_promise_unlock(pool->service->paths, &pool->uuid, pool->promise_fd);
+        cst_promise_unlock(pool->service->paths, &pool->uuid, fd);
 }
 
 /* --- reservations ----------------------------------------------------------------------------- */

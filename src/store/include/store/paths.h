@@ -42,6 +42,8 @@ char *cst_paths_packaged_config(const CstPaths *paths);
 char *cst_paths_pause_dir(const CstPaths *paths);
 /** As cst_paths_pause_dir(), of the entries and sockets of backup jobs of running domains. */
 char *cst_paths_backup_dir(const CstPaths *paths);
+/** As cst_paths_pause_dir(), of the locks of promises (store/promise_lock.h). */
+char *cst_paths_promise_dir(const CstPaths *paths);
 /** As cst_paths_pause_dir(), of the entries of block jobs of running domains. */
 char *cst_paths_block_job_dir(const CstPaths *paths);
 /**
