@@ -125,10 +125,6 @@ gboolean(pool_not_active)(const CstPool *pool, GError **error)
     return cst_fail(error, CST_ERROR_STATE, _("storage pool '%s' is not active"), pool->name);
 }
 
-/*
- * The reference keeps the state valid, and does not keep the pool active. A caller that needs the
- * storage to stay available holds a claim or the pool's change.
- */
 gboolean pool_check_promise(CstPool *pool, GError **error)
 {
     g_autofree char *problem = NULL;
@@ -142,6 +138,10 @@ gboolean pool_check_promise(CstPool *pool, GError **error)
                                 pool->name, problem);
 }
 
+/*
+ * The reference keeps the state valid, and does not keep the pool active. A caller that needs the
+ * storage to stay available holds a claim or the pool's change.
+ */
 CstPoolState *pool_state_get(CstPool *pool, GError **error)
 {
     CstPoolState *state;

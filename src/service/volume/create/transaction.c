@@ -137,12 +137,13 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
         return FALSE;
     if (txn->fills)
         return TRUE;
-    if (!claim_name(txn, pool, def, error) || !pool_check_promise(pool, error))
+    if (!claim_name(txn, pool, def, error))
         return FALSE;
     /* Checked under the claim: from here on no other operation of this service creates the name. */
     told = create_reports_existing(txn, pool, def->name);
     if ((!told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
-        !txn_promise(txn, pool, def, error) || (txn->empty && !make_at_once(txn, def, error)))
+        !pool_check_promise(pool, error) || !txn_promise(txn, pool, def, error) ||
+        (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
     if (txn->made)
         return TRUE;
@@ -167,10 +168,10 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
         return FALSE;
     if (txn->fills)
         return TRUE;
-    if (!claim_name(txn, pool, def, error) || !pool_check_promise(pool, error) ||
+    if (!claim_name(txn, pool, def, error) ||
         !pool_check_free(pool, txn->claim.state, def->name, error) ||
-        !txn_promise(txn, pool, def, error) || !check_copy_fits(txn, pool, def, error) ||
-        !record_intent(txn, pool, def, "clone", error))
+        !pool_check_promise(pool, error) || !txn_promise(txn, pool, def, error) ||
+        !check_copy_fits(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
                                                                       snapshot, &txn->draft, &why);
