@@ -11,8 +11,9 @@
  * counted from then on if its volume had no snapshot before, else from the next refresh of the pool
  * on.
  *
- * pool->lock guards the sums, and is not held while the storage is accessed. A change during a
- * listing gives its name a new turn, so that the name stays outdated.
+ * pool->lock guards the sums, and is not held while the storage is accessed. Each change has a
+ * number (turn). The result of a listing is stored if the volume has still the same number.
+ * Otherwise the name stays outdated.
  */
 #include "kept_snapshots.h"
 
@@ -77,7 +78,7 @@ typedef struct {
     GHashTable *names; /* name (owned) to the turn of its change; 0: it is not outdated */
     GHashTable *with;  /* names of the volumes that may have snapshots; NULL: not looked up */
     gsize turn;        /* of the last change before the look-up */
-    guint64 forgets;
+    guint64 forgets, outdatings;
 } Listing;
 
 static void listing_clear(Listing *listing)
@@ -116,6 +117,7 @@ static gboolean listing_begin(Listing *listing, CstPool *pool, CstPoolState *sta
     g_mutex_lock(&pool->lock);
     listed = pool->kept->listed;
     listing->turn = pool->kept->turn;
+    listing->outdatings = pool->kept->outdatings;
     pool->kept->used = TRUE;
     g_mutex_unlock(&pool->lock);
     if (!listed && !cst_pool_state_snapshot_volumes(state, &listing->with, error))
@@ -166,8 +168,8 @@ static void listing_store(const Listing *listing, CstPool *pool, const char *nam
 }
 
 /*
- * Removes the sums of volumes that have no snapshots any more. A sum of a change since the look-up
- * of the names is newer. Requires the lock.
+ * Removes the sums of volumes that have no snapshots any more. If a volume has changed since its
+ * name was looked up, its sum is newer than the names, and stays. Requires the lock.
  */
 static void listing_drop_missing(const Listing *listing, KeptSnapshots *kept)
 {
@@ -203,7 +205,8 @@ static gboolean kept_snapshots_list(CstPool *pool, CstPoolState *state, GError *
     g_mutex_lock(&pool->lock);
     if (pool->kept->forgets == listing.forgets) {
         listing_drop_missing(&listing, pool->kept);
-        pool->kept->listed = TRUE;
+        /* A scan since then may have found volumes of other programs. */
+        pool->kept->listed = pool->kept->outdatings == listing.outdatings;
     }
     g_mutex_unlock(&pool->lock);
     return TRUE;

@@ -27,6 +27,7 @@ void kept_snapshots_remove(KeptSnapshots *kept, const char *name)
 void kept_snapshots_outdate(KeptSnapshots *kept)
 {
     kept->listed = FALSE;
+    kept->outdatings++;
 }
 
 uint64_t kept_snapshots_of(const KeptSnapshots *kept, const char *name)

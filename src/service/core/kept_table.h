@@ -7,17 +7,18 @@
 /** The promise of the snapshots of one volume. */
 typedef struct {
     uint64_t bytes; /* above 0 */
-    gsize turn;     /* number of the change after which it was listed; 0: no change */
+    gsize turn;     /* number of the change that had it listed; 0: it was listed without a change */
 } KeptSum;
 
 /** The promises of the snapshots that a pool's technology keeps, by volume (kept_snapshots.h). */
 typedef struct KeptSnapshots {
     GHashTable *sums;     /* name (owned) to KeptSum * (owned) */
-    GHashTable *outdated; /* name (owned) to the turn of its last change */
-    gsize turn;           /* number of the last change */
+    GHashTable *outdated; /* name (owned) to the number of its last change */
+    gsize turn;           /* number of the last change of all volumes */
     gboolean used;        /* a listing has begun; before that, changes need no record */
     gboolean listed;      /* the names of the volumes with snapshots are known */
     guint64 forgets;      /* number of calls of kept_snapshots_forget() */
+    guint64 outdatings;   /* number of calls of kept_snapshots_outdate() */
 } KeptSnapshots;
 
 KeptSnapshots *kept_snapshots_new(void);
