@@ -37,13 +37,13 @@ static struct {
     gint may_hang;
     GMutex *held;      /* the check of the health waits for it */
     gint64 later;      /* added to the clock */
-    gint64 held_clock; /* time of the test's thread; 0: the clock runs */
+    gint64 held_clock; /* time of the test's thread, which alone accesses it; 0: the clock runs */
     gint64 delay;      /* the check of the health adds it to the clock */
     gint inside;       /* threads in the check of the health */
     gint no_threads;
 } simulated;
 
-static GThread *test_thread;
+static GThread *test_thread; /* atomic */
 
 gboolean __wrap_cst_pool_state_has_health(CstPoolState *state);
 gboolean __wrap_cst_pool_state_health(CstPoolState *state, gboolean details,
@@ -145,9 +145,8 @@ gboolean __wrap_cst_pool_state_may_hang(CstPoolState *state)
 
 gint64 __wrap_g_get_monotonic_time(void)
 {
-    gint64 now = simulated.held_clock && g_thread_self() == test_thread
-                     ? simulated.held_clock
-                     : __real_g_get_monotonic_time();
+    gint64 held = g_thread_self() == g_atomic_pointer_get(&test_thread) ? simulated.held_clock : 0;
+    gint64 now = held ? held : __real_g_get_monotonic_time();
 
     return now + __atomic_load_n(&simulated.later, __ATOMIC_SEQ_CST);
 }
@@ -165,7 +164,7 @@ GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc run, gpointer dat
 static int simulation_setup(void **state)
 {
     memset(&simulated, 0, sizeof(simulated));
-    test_thread = g_thread_self();
+    g_atomic_pointer_set(&test_thread, g_thread_self());
     g_atomic_pointer_set(&simulated.process, "dmeventd");
     g_atomic_pointer_set(&simulated.threshold, "80");
     return fixture_setup(state);

@@ -21,12 +21,12 @@
 
 /* How threads other than the test's wait for a signal until a time. */
 enum { WAITS_AS_USUAL, WAITS_WITHOUT_END, WAITS_END_AT_ONCE };
-static gint waits; /* atomic */
-static GThread *test_thread;
+static gint waits;           /* atomic */
+static GThread *test_thread; /* atomic */
 
 static void set_waits(gint how)
 {
-    test_thread = g_thread_self();
+    g_atomic_pointer_set(&test_thread, g_thread_self());
     g_atomic_int_set(&waits, how);
 }
 
@@ -35,7 +35,8 @@ gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end);
 
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
 {
-    gint how = g_thread_self() == test_thread ? WAITS_AS_USUAL : g_atomic_int_get(&waits);
+    gint how = g_thread_self() == g_atomic_pointer_get(&test_thread) ? WAITS_AS_USUAL
+                                                                     : g_atomic_int_get(&waits);
 
     if (how == WAITS_AS_USUAL)
         return __real_g_cond_wait_until(cond, mutex, end);
