@@ -80,14 +80,15 @@ static void storage_watch(const char *dir, guint nth)
     g_mutex_unlock(&storage.lock);
 }
 
-/* Returns TRUE if the call existed, and failed. */
-static gboolean storage_end(void)
+/* Returns TRUE if the call existed, and failed. *ret_lost: it was a sync. */
+static gboolean storage_end(gboolean *ret_lost)
 {
     gboolean struck;
 
     g_mutex_lock(&storage.lock);
     storage.dir = NULL;
     struck = storage.calls_left == 0;
+    *ret_lost = storage.lost;
     g_mutex_unlock(&storage.lock);
     return struck;
 }
@@ -364,12 +365,12 @@ static gboolean play(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
 {
     g_autofree char *dir = g_build_filename(f->images, "p", NULL);
     g_autoptr(GError) error = NULL;
-    gboolean done;
+    gboolean done, lost;
 
     storage_watch(dir, nth);
     done = calls[i].call(&error);
-    *ret_struck = storage_end();
-    if (done && storage.lost)
+    *ret_struck = storage_end(&lost);
+    if (done && lost)
         fail_msg("%s of %s succeeds in spite of failure %u", calls[i].name, format, nth);
     if (!done && !*ret_struck)
         fail_msg("%s of %s: %s", calls[i].name, format, error->message);
@@ -460,11 +461,11 @@ static void overwrite(Fixture *f, size_t i, guint nth, gboolean *ret_struck)
 {
     g_autofree char *dir = g_build_filename(f->images, "p", NULL);
     g_autoptr(GError) error = NULL;
-    gboolean done;
+    gboolean done, lost;
 
     storage_watch(dir, nth);
     done = overwriting[i].call(&error);
-    *ret_struck = storage_end();
+    *ret_struck = storage_end(&lost);
     if (done && *ret_struck)
         fail_msg("%s succeeds in spite of failure %u", overwriting[i].name, nth);
     if (!done && !*ret_struck)
