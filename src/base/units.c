@@ -147,6 +147,14 @@ double cst_units_pretty(uint64_t bytes, const char **ret_unit)
     return value;
 }
 
+char *cst_units_text(uint64_t bytes)
+{
+    const char *unit;
+    double value = cst_units_pretty(bytes, &unit);
+
+    return g_strdup_printf("%.2f %s", value, unit);
+}
+
 gboolean cst_units_parse_seconds(const char *text, uint64_t *ret_seconds)
 {
     static const struct {

@@ -112,19 +112,11 @@ static void backup_recover(const CstHypervisorBackup *backup)
 
 /* --- the keeper ------------------------------------------------------------------------------- */
 
-/* Returns "1.50 GiB". The caller frees it. */
-static char *size_text(uint64_t bytes)
-{
-    const char *unit;
-    double value = cst_units_pretty(bytes, &unit);
-
-    return g_strdup_printf("%.2f %s", value, unit);
-}
-
 /* Returns the reason of a failure. The caller frees it. */
 static char *backup_reason(const CstHypervisorBackup *backup, const BackupAnswer *answer)
 {
-    g_autofree char *left = size_text(answer->free), *reserve = size_text(backup->reserve);
+    g_autofree char *left = cst_units_text(answer->free),
+                    *reserve = cst_units_text(backup->reserve);
 
     if (answer->outcome != PAUSE_NO_SPACE)
         return pause_outcome_text(answer->outcome, answer->message);

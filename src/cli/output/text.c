@@ -154,13 +154,8 @@ void cli_note(const char *text, gpointer data)
 
 char *cli_size_text(const CliCtl *ctl, uint64_t bytes)
 {
-    const char *unit;
-    double value;
-
-    if (ctl->settings.bytes)
-        return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
-    value = cst_units_pretty(bytes, &unit);
-    return g_strdup_printf("%.2lf %s", value, unit);
+    return ctl->settings.bytes ? g_strdup_printf("%" G_GUINT64_FORMAT, bytes)
+                               : cst_units_text(bytes);
 }
 
 char *cli_time_text(int64_t seconds)

@@ -112,15 +112,6 @@ gboolean cst_pool_get_promise(CstPool *pool, CstPoolPromise *ret_promise, GError
 
 /* --- the limits ------------------------------------------------------------------------------- */
 
-/* The caller frees the text. */
-static char *promise_size(uint64_t bytes)
-{
-    const char *unit;
-    double size = cst_units_pretty(bytes, &unit);
-
-    return g_strdup_printf("%.2f %s", size, unit);
-}
-
 static gboolean fail_volumes(const CstPool *pool, const CstPoolPromise *now,
                              const PromiseRequest *request, GError **error)
 {
@@ -134,9 +125,9 @@ static gboolean fail_volumes(const CstPool *pool, const CstPoolPromise *now,
 static gboolean fail_quota(const CstPool *pool, const CstPoolPromise *now,
                            const PromiseRequest *request, GError **error)
 {
-    g_autofree char *more = promise_size(request->more);
-    g_autofree char *promised = promise_size(now->promised);
-    g_autofree char *quota = promise_size(now->limits.quota);
+    g_autofree char *more = cst_units_text(request->more);
+    g_autofree char *promised = cst_units_text(now->promised);
+    g_autofree char *quota = cst_units_text(now->limits.quota);
 
     return cst_fail(error, CST_ERROR_NO_SPACE,
                     _("cannot promise %s more to volume '%s': pool '%s' has promised %s, and its "
@@ -148,9 +139,10 @@ static gboolean fail_quota(const CstPool *pool, const CstPoolPromise *now,
 static gboolean fail_overcommit(const CstPool *pool, const CstPoolPromise *now,
                                 const PromiseRequest *request, GError **error)
 {
-    g_autofree char *more = promise_size(request->more);
-    g_autofree char *promised = promise_size(now->promised);
-    g_autofree char *limit = promise_size(cst_limits_overcommit_bytes(&now->limits, now->capacity));
+    g_autofree char *more = cst_units_text(request->more);
+    g_autofree char *promised = cst_units_text(now->promised);
+    g_autofree char *limit =
+        cst_units_text(cst_limits_overcommit_bytes(&now->limits, now->capacity));
     g_autofree char *factor = cst_overcommit_format(now->limits.overcommit);
 
     return cst_fail(error, CST_ERROR_NO_SPACE,

@@ -104,14 +104,6 @@ static char *space_text(const CstGrowth *growth)
     }
 }
 
-static char *size_text(uint64_t bytes)
-{
-    const char *unit;
-    double size = cst_units_pretty(bytes, &unit);
-
-    return g_strdup_printf("%.2f %s", size, unit);
-}
-
 /* --- the list of spaces ----------------------------------------------------------------------- */
 
 static Space *spaces_find(const GPtrArray *spaces, const CstGrowth *growth)
@@ -189,7 +181,7 @@ static uint64_t extender_free_bytes(const PoolExtender *self)
 static void extender_log_extended(const PoolExtender *self, const CstGrowth *growth, uint64_t size)
 {
     g_autofree char *space = space_text(growth);
-    g_autofree char *from = size_text(growth->size), *to = size_text(size);
+    g_autofree char *from = cst_units_text(growth->size), *to = cst_units_text(size);
     g_autofree char *message = g_strdup_printf(_("pool '%s': %s is extended from %s to %s"),
                                                self->pool->name, space, from, to);
 
@@ -219,7 +211,8 @@ static char *verdict_text(const CstGrowth *growth, const CstAutoextend *setting,
                           CstGrowthVerdict verdict)
 {
     g_autofree char *space = space_text(growth);
-    g_autofree char *size = size_text(growth->size), *reserve = size_text(setting->reserve);
+    g_autofree char *size = cst_units_text(growth->size),
+                    *reserve = cst_units_text(setting->reserve);
 
     if (verdict == CST_GROWTH_AT_MAXIMUM)
         return g_strdup_printf(_("%s has reached its maximum with %s; delete volumes or raise the "

@@ -49,6 +49,8 @@ gboolean cst_units_parse(const char *text, uint64_t default_scale, uint64_t *ret
  * *ret_unit is "B", "KiB", … (virsh prints "%.2lf %s").
  */
 double cst_units_pretty(uint64_t bytes, const char **ret_unit);
+/** Returns the size with its unit, as virsh prints it: "1.50 GiB". The caller frees it. */
+char *cst_units_text(uint64_t bytes);
 
 /**
  * Parses a duration, "90", "15m", "2h", "7d", "4w" or "2y" (years of 365 days), in seconds. Return:
