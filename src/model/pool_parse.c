@@ -3,6 +3,7 @@
  * Parsing of pool documents: definitions and states. Defaults, checks, their order and the messages
  * follow libvirt, because the user sees the first failure.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/error.h>

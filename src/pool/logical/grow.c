@@ -15,6 +15,7 @@
  */
 #include "logical.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include <base/crash.h>
