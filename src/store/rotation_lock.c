@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The lock of a rotation. It is an OFD lock, because such a lock belongs to the open file and so to
- * one rotation, and another process can query it without acquiring it. The holder removes the file
- * before it releases the lock. So a file that was opened before and locked after that is no longer
- * in the directory, and the path is opened again.
- */
 #include <store/rotation_lock.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <base/error.h>
 #include <base/file.h>
 #include <base/i18n.h>
 #include <base/test_point.h>
+
+#include "lock_file.h"
 
 static char *lock_path(const CstPaths *paths, const CstUuid *uuid)
 {
@@ -27,39 +20,26 @@ static char *lock_path(const CstPaths *paths, const CstUuid *uuid)
 int cst_rotation_lock(const CstPaths *paths, const CstUuid *uuid, GError **error)
 {
     g_autofree char *path = lock_path(paths, uuid);
-    struct flock request = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    g_autoptr(GError) why = NULL;
     char text[CST_UUID_TEXT_LEN];
+    int fd;
 
     if (!cst_dir_ensure(paths->secret_run_dir, 0700, error))
         return -1;
-    for (;;) {
-        g_auto(CstFd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        struct stat st;
-
-        if (fd < 0) {
-            cst_fail_errno(error, errno, _("cannot open '%s'"), path);
-            return -1;
-        }
-        CST_TEST_POINT("rotation.lock.opened");
-        if (fcntl(fd, F_OFD_SETLK, &request) < 0) {
-            cst_fail(error, CST_ERROR_BUSY, _("secret '%s' is being rotated"),
-                     cst_uuid_format(uuid, text));
-            return -1;
-        }
-        if (fstat(fd, &st) == 0 && st.st_nlink > 0)
-            return g_steal_fd(&fd);
-    }
+    fd = lock_file_acquire(path, &why);
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_BUSY))
+        cst_fail(error, CST_ERROR_BUSY, _("secret '%s' is being rotated"),
+                 cst_uuid_format(uuid, text));
+    else if (why)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return fd;
 }
 
 void cst_rotation_unlock(const CstPaths *paths, const CstUuid *uuid, int fd)
 {
     g_autofree char *path = lock_path(paths, uuid);
 
-    if (fd < 0)
-        return;
-    unlink(path);
-    CST_TEST_POINT("rotation.unlock.removed");
-    close(fd);
+    lock_file_release(path, fd);
 }
 
 gboolean cst_rotation_is_locked(const CstPaths *paths, const CstUuid *uuid)

@@ -124,7 +124,7 @@ static void removed_lock_file_is_opened_again(void **state)
     int fd;
 
     other[2] = GINT_TO_POINTER(cst_promise_lock(f->paths, cst_pool_uuid(pool), NULL));
-    point_run("promise_lock.acquire.opened", unlock_other_process, other);
+    point_run("lock_file.opened", unlock_other_process, other);
     fd = cst_promise_lock(f->paths, cst_pool_uuid(pool), &error);
     points_clear();
     assert_no_error(error);

@@ -199,7 +199,7 @@ static void lock_of_a_removed_file_is_acquired_again(void **state)
     int second;
 
     lock_rotation(&rotation);
-    point_run("rotation.lock.opened", unlock_rotation, &rotation);
+    point_run("lock_file.opened", unlock_rotation, &rotation);
     second = cst_rotation_lock(paths, &rotation.uuid, NULL);
     points_clear();
     assert_true(second >= 0);
@@ -216,7 +216,7 @@ static void unlock_removes_no_file_of_the_next_rotation(void **state)
     const CstPaths *paths = next.scratch->paths;
     int first = cst_rotation_lock(paths, &next.uuid, NULL);
 
-    point_run("rotation.unlock.removed", lock_rotation, &next);
+    point_run("lock_file.removed", lock_rotation, &next);
     cst_rotation_unlock(paths, &next.uuid, first);
     points_clear();
     assert_true(cst_rotation_is_locked(paths, &next.uuid));
