@@ -14,35 +14,9 @@
 #include "output/text.h"
 #include "pool.h"
 
-#define OFF         "off"
 #define LABEL_WIDTH 15
 
 /* --- the setting ------------------------------------------------------------------------------ */
-
-/*
- * Reads a percentage from 1 to @max. "off" is 0 if @may_be_off. Leaves *ret_percent unchanged if
- * the option was not given.
- */
-static gboolean read_percent(const CliArgs *args, const char *option, unsigned max,
-                             gboolean may_be_off, uint8_t *ret_percent, GError **error)
-{
-    const char *word;
-    guint64 percent = 0;
-
-    if (!cli_args_string(args, option, &word, error))
-        return FALSE;
-    if (!word)
-        return TRUE;
-    if (!(may_be_off && g_str_equal(word, OFF)) &&
-        !g_ascii_string_to_unsigned(word, 10, 1, max, &percent, NULL))
-        return may_be_off
-                   ? cst_fail(error, CST_ERROR_USAGE,
-                              _("--%s takes a percentage from 1 to %u, or %s"), option, max, OFF)
-                   : cst_fail(error, CST_ERROR_USAGE, _("--%s takes a percentage from 1 to %u"),
-                              option, max);
-    *ret_percent = (uint8_t)percent;
-    return TRUE;
-}
 
 /* Reads a size; "off" is 0. Leaves *ret_bytes unchanged if the option was not given. */
 static gboolean read_size(const CliArgs *args, const char *option, uint64_t *ret_bytes,
@@ -54,7 +28,7 @@ static gboolean read_size(const CliArgs *args, const char *option, uint64_t *ret
         return FALSE;
     if (!word)
         return TRUE;
-    if (g_str_equal(word, OFF)) {
+    if (g_str_equal(word, CLI_SETTING_OFF)) {
         *ret_bytes = 0;
         return TRUE;
     }
@@ -63,9 +37,9 @@ static gboolean read_size(const CliArgs *args, const char *option, uint64_t *ret
 
 static gboolean read_setting(const CliArgs *args, CstAutoextend *setting, GError **error)
 {
-    if (!read_percent(args, "threshold", CST_AUTOEXTEND_THRESHOLD_MAX, TRUE, &setting->threshold,
-                      error) ||
-        !read_percent(args, "step", CST_AUTOEXTEND_STEP_MAX, FALSE, &setting->step, error) ||
+    if (!cli_setting_percent(args, "threshold", CST_AUTOEXTEND_THRESHOLD_MAX, TRUE,
+                             &setting->threshold, error) ||
+        !cli_setting_percent(args, "step", CST_AUTOEXTEND_STEP_MAX, FALSE, &setting->step, error) ||
         !read_size(args, "maximum", &setting->maximum, error) ||
         !read_size(args, "reserve", &setting->reserve, error))
         return FALSE;
@@ -168,18 +142,13 @@ static gboolean cmd_autoextend(CliCtl *ctl, const CliArgs *args, GError **error)
     return print_spaces(ctl, pool, &def->autoextend, error);
 }
 
-static void complete_off(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    g_ptr_array_add(words, g_strdup(OFF));
-}
-
 static const CliOption autoextend_options[] = {
     CLI_POOL_OPTION(cli_complete_pools),
     {.name = "threshold",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("percentage of use from which on a space is extended, or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {.name = "step",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
@@ -188,7 +157,7 @@ static const CliOption autoextend_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("size up to which a space is extended, or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {.name = "reserve",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,

@@ -14,8 +14,6 @@
 #include "output/text.h"
 #include "pool.h"
 
-#define OFF "off"
-
 /* --- the options ------------------------------------------------------------------------------ */
 
 static gboolean read_overcommit(const char *word, CstPoolLimits *limits, GError **error)
@@ -23,7 +21,8 @@ static gboolean read_overcommit(const char *word, CstPoolLimits *limits, GError 
     g_autoptr(GError) why = NULL;
 
     limits->overcommit = 0;
-    return g_str_equal(word, OFF) || cst_overcommit_parse(word, &limits->overcommit, &why) ||
+    return g_str_equal(word, CLI_SETTING_OFF) ||
+           cst_overcommit_parse(word, &limits->overcommit, &why) ||
            cst_fail(error, CST_ERROR_USAGE, "--overcommit: %s", why->message);
 }
 
@@ -32,21 +31,23 @@ static gboolean read_quota(const char *word, CstPoolLimits *limits, GError **err
     g_autoptr(GError) why = NULL;
 
     limits->quota = 0;
-    if (g_str_equal(word, OFF))
+    if (g_str_equal(word, CLI_SETTING_OFF))
         return TRUE;
     if (!cst_units_parse(word, 1, &limits->quota, &why))
         return cst_fail(error, CST_ERROR_USAGE, "--quota: %s", why->message);
     return (limits->quota > 0 && limits->quota <= G_MAXINT64) ||
-           cst_fail(error, CST_ERROR_USAGE, _("--quota takes a size above 0, or %s"), OFF);
+           cst_fail(error, CST_ERROR_USAGE, _("--quota takes a size above 0, or %s"),
+                    CLI_SETTING_OFF);
 }
 
 static gboolean read_volumes(const char *word, CstPoolLimits *limits, GError **error)
 {
     guint64 number = 0;
 
-    if (!g_str_equal(word, OFF) &&
+    if (!g_str_equal(word, CLI_SETTING_OFF) &&
         !g_ascii_string_to_unsigned(word, 10, 1, G_MAXUINT32, &number, NULL))
-        return cst_fail(error, CST_ERROR_USAGE, _("--volumes takes a number above 0, or %s"), OFF);
+        return cst_fail(error, CST_ERROR_USAGE, _("--volumes takes a number above 0, or %s"),
+                        CLI_SETTING_OFF);
     limits->volumes = (uint32_t)number;
     return TRUE;
 }
@@ -167,28 +168,23 @@ static gboolean cmd_limits(CliCtl *ctl, const CliArgs *args, GError **error)
     return given ? set_limits(ctl, pool, def, error) : show_limits(ctl, pool, def, error);
 }
 
-static void complete_off(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    g_ptr_array_add(words, g_strdup(OFF));
-}
-
 static const CliOption limits_options[] = {
     CLI_POOL_OPTION(cli_complete_pools),
     {.name = "overcommit",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("limit of the promise as a factor of the capacity (1: no over-commit), or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {.name = "quota",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("limit of the promise as a size, or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {.name = "volumes",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("limit of the number of vols, or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {0},
 };
 

@@ -80,6 +80,17 @@ CstPoolDef *cli_pool_definition(CliCtl *ctl, const CstPoolRef *pool, GError **er
 CstPoolDef *cli_pool_define_setting(CliCtl *ctl, const CstPoolRef *pool, const CstPoolDef *def,
                                     GError **error);
 
+/** The word that removes a part of a setting. */
+#define CLI_SETTING_OFF "off"
+/** Completes this word. */
+void cli_complete_off(CliCtl *ctl, const CliArgs *args, GPtrArray *words);
+/**
+ * Reads a percentage from 1 to @max; "off" is 0 if @may_be_off. Leaves *ret_percent unchanged if
+ * the option was not given. Fails with USAGE.
+ */
+gboolean cli_setting_percent(const CliArgs *args, const char *option, unsigned max,
+                             gboolean may_be_off, uint8_t *ret_percent, GError **error);
+
 /** Returns all pools that match @filter (CstPoolRef *), sorted by name without regard to case. */
 GPtrArray *cli_pool_collect(CliCtl *ctl, unsigned filter, GError **error);
 /** Returns the pool of --pool, else all active pools, as cli_pool_collect() does. */

@@ -40,3 +40,29 @@ CstPoolDef *cli_pool_define_setting(CliCtl *ctl, const CstPoolRef *pool, const C
     defined = xml ? cst_conn_pool_define(ctl->conn, xml, 0, error) : NULL;
     return defined ? cli_pool_definition(ctl, pool, error) : NULL;
 }
+
+void cli_complete_off(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
+{
+    g_ptr_array_add(words, g_strdup(CLI_SETTING_OFF));
+}
+
+gboolean cli_setting_percent(const CliArgs *args, const char *option, unsigned max,
+                             gboolean may_be_off, uint8_t *ret_percent, GError **error)
+{
+    const char *word;
+    guint64 percent = 0;
+
+    if (!cli_args_string(args, option, &word, error))
+        return FALSE;
+    if (!word)
+        return TRUE;
+    if (!(may_be_off && g_str_equal(word, CLI_SETTING_OFF)) &&
+        !g_ascii_string_to_unsigned(word, 10, 1, max, &percent, NULL))
+        return may_be_off ? cst_fail(error, CST_ERROR_USAGE,
+                                     _("--%s takes a percentage from 1 to %u, or %s"), option, max,
+                                     CLI_SETTING_OFF)
+                          : cst_fail(error, CST_ERROR_USAGE,
+                                     _("--%s takes a percentage from 1 to %u"), option, max);
+    *ret_percent = (uint8_t)percent;
+    return TRUE;
+}

@@ -13,26 +13,6 @@
 #include "output/text.h"
 #include "pool.h"
 
-#define OFF "off"
-
-/* Reads a percentage. Leaves *ret_percent unchanged if the option was not given. */
-static gboolean read_threshold(const CliArgs *args, const char *option, uint8_t *ret_percent,
-                               GError **error)
-{
-    const char *word;
-    guint64 percent = 0;
-
-    if (!cli_args_string(args, option, &word, error))
-        return FALSE;
-    if (!word)
-        return TRUE;
-    if (!g_str_equal(word, OFF) && !g_ascii_string_to_unsigned(word, 10, 1, 100, &percent, NULL))
-        return cst_fail(error, CST_ERROR_USAGE, _("--%s takes a percentage from 1 to 100, or %s"),
-                        option, OFF);
-    *ret_percent = (uint8_t)percent;
-    return TRUE;
-}
-
 static gboolean set_thresholds(CliCtl *ctl, const CstPoolRef *pool, const CstPoolDef *def,
                                GError **error)
 {
@@ -104,17 +84,12 @@ static gboolean cmd_thresholds(CliCtl *ctl, const CliArgs *args, GError **error)
     g_autoptr(CstPoolRef) pool = cli_pool(ctl, args, "pool", NULL, error);
     g_autoptr(CstPoolDef) def = pool ? cli_pool_definition(ctl, pool, error) : NULL;
 
-    if (!def || !read_threshold(args, "warn", &def->thresholds.warn, error) ||
-        !read_threshold(args, "critical", &def->thresholds.critical, error))
+    if (!def || !cli_setting_percent(args, "warn", 100, TRUE, &def->thresholds.warn, error) ||
+        !cli_setting_percent(args, "critical", 100, TRUE, &def->thresholds.critical, error))
         return FALSE;
     if (cli_args_has(args, "warn") || cli_args_has(args, "critical"))
         return set_thresholds(ctl, pool, def, error);
     return print_levels(ctl, pool, &def->thresholds, error);
-}
-
-static void complete_off(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    g_ptr_array_add(words, g_strdup(OFF));
 }
 
 static const CliOption thresholds_options[] = {
@@ -123,12 +98,12 @@ static const CliOption thresholds_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("percentage of use of the level warn, or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {.name = "critical",
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("percentage of use of the level critical, or off"),
-     .complete = complete_off},
+     .complete = cli_complete_off},
     {0},
 };
 

@@ -14,21 +14,14 @@
 #include "output/text.h"
 #include "pool.h"
 
-#define OFF "off"
-
-static void complete_days(CliCtl *ctl, const CliArgs *args, GPtrArray *words)
-{
-    g_ptr_array_add(words, g_strdup(OFF));
-}
-
 static gboolean read_days(const char *word, uint32_t *ret_days, GError **error)
 {
     guint64 days = 0;
 
-    if (!g_str_equal(word, OFF) &&
+    if (!g_str_equal(word, CLI_SETTING_OFF) &&
         !g_ascii_string_to_unsigned(word, 10, 0, CST_TRASH_DAYS_MAX, &days, NULL))
         return cst_fail(error, CST_ERROR_USAGE, _("--days takes a number from 0 to %d, or %s"),
-                        CST_TRASH_DAYS_MAX, OFF);
+                        CST_TRASH_DAYS_MAX, CLI_SETTING_OFF);
     *ret_days = (uint32_t)days;
     return TRUE;
 }
@@ -44,7 +37,7 @@ static void print_days(CliCtl *ctl, const char *pool, uint32_t days)
     if (days > 0)
         cli_print(ctl, ngettext("%u day\n", "%u days\n", days), days);
     else
-        cli_print(ctl, "%s\n", OFF);
+        cli_print(ctl, "%s\n", CLI_SETTING_OFF);
 }
 
 static gboolean define_days(CliCtl *ctl, const CstPoolRef *pool, CstPoolDef *def, uint32_t days,
@@ -105,7 +98,7 @@ static const CliOption trash_options[] = {
      .kind = CLI_OPT_STRING,
      .flags = CLI_OPT_NAMED,
      .help = N_("days for which the pool keeps deleted vols; off or 0: it does not"),
-     .complete = complete_days},
+     .complete = cli_complete_off},
     {0},
 };
 
