@@ -28,6 +28,20 @@ void paused_reset(void)
     test_thread = g_thread_self();
 }
 
+CstPool *paused_start_pool(Fixture *f, const char *xml)
+{
+    g_autoptr(GError) error = NULL;
+    CstPool *pool;
+
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    pool = cst_service_pool_define(f->service, xml, 0, &error);
+    assert_no_error(error);
+    cst_pool_start(pool, 0, NULL, &error);
+    assert_no_error(error);
+    paused_clock_step_us = 1000;
+    return pool;
+}
+
 gint64 __real_g_get_monotonic_time(void);
 gint64 __wrap_g_get_monotonic_time(void);
 

@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+#include "fixture.h"
+
 /**
  * A simulated domain "web1", which has each volume as a disk. It logs its pause among the calls of
  * the simulated tools (fake_tools.h). Each pause is good, with consistent file systems.
@@ -19,5 +21,10 @@ extern gint64 paused_clock_step_us;
 
 /** Call it in the test's thread. The clock is the real one. */
 void paused_reset(void);
+/**
+ * Restarts the service without a daemon, which would read reports at any time. Starts the pool of
+ * @xml, and has the clock advance by a millisecond at each look. The caller drops the pool.
+ */
+CstPool *paused_start_pool(Fixture *f, const char *xml);
 /** Returns the calls of tools between the suspension and the resumption. The caller frees them. */
 char *paused_log(void);

@@ -23,8 +23,6 @@ static CstPool *pool;
 /* The domain has two disks: a classic volume and a thin one. */
 static int set_up(void **state)
 {
-    g_autoptr(GError) error = NULL;
-
     assert_int_equal(fake_set_up(state), 0);
     paused_reset();
     fake_add("tp", 64 * MIB, "twi-aotz--", "", "");
@@ -32,16 +30,8 @@ static int set_up(void **state)
     fake_add("thin", 8 * MIB, "Vwi-a-tz--", "", "");
     assert_int_equal(fixture_setup(state), 0);
     fixture = *state;
-    /* A daemon reads reports at any time. */
-    fixture_restart(fixture, CST_SERVICE_EMBEDDED);
-    pool = cst_service_pool_define(fixture->service,
-                                   "<pool type='logical'><name>p</name><source>"
-                                   "<device path='/dev/sda'/><name>vg</name></source></pool>",
-                                   0, &error);
-    assert_no_error(error);
-    cst_pool_start(pool, 0, NULL, &error);
-    assert_no_error(error);
-    paused_clock_step_us = 1000;
+    pool = paused_start_pool(fixture, "<pool type='logical'><name>p</name><source>"
+                                      "<device path='/dev/sda'/><name>vg</name></source></pool>");
     return 0;
 }
 

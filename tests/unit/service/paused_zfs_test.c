@@ -22,24 +22,14 @@ static CstPool *pool;
 
 static int set_up(void **state)
 {
-    g_autoptr(GError) error = NULL;
-
     assert_int_equal(fake_set_up(state), 0);
     paused_reset();
     fake_add("tank/a");
     fake_add("tank/b");
     assert_int_equal(fixture_setup(state), 0);
     fixture = *state;
-    /* A daemon reads reports at any time. */
-    fixture_restart(fixture, CST_SERVICE_EMBEDDED);
-    pool = cst_service_pool_define(fixture->service,
-                                   "<pool type='zfs'><name>p</name><source><name>tank</name>"
-                                   "</source></pool>",
-                                   0, &error);
-    assert_no_error(error);
-    cst_pool_start(pool, 0, NULL, &error);
-    assert_no_error(error);
-    paused_clock_step_us = 1000;
+    pool = paused_start_pool(fixture, "<pool type='zfs'><name>p</name><source><name>tank</name>"
+                                      "</source></pool>");
     return 0;
 }
 
