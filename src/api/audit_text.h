@@ -8,7 +8,7 @@
 
 /** Members of the JSON object of a record, with a comma before each further member. */
 
-/** Appends "KEY":"VALUE". A long value is cut. Does nothing if @value is NULL. */
+/** Appends "KEY":"VALUE". A long value is cut. No effect if @value is NULL. */
 void audit_add_text(GString *members, const char *key, const char *value);
 /** Appends "KEY":NUMBER. */
 void audit_add_number(GString *members, const char *key, uint64_t number);

@@ -363,7 +363,7 @@ static gboolean api_vol_bitmap(CstApiCall *call, const void *data, void *ret, GE
                           args->source ? args->source->name : NULL, call->task, error);
 }
 
-/* --- calls that change nothing, for the audit trail ------------------------------------------- */
+/* --- calls that only read, for the audit trail ------------------------------------------------ */
 
 /* The flags are the repairs. */
 static gboolean check_only_reads(const void *args)

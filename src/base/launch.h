@@ -13,7 +13,7 @@ typedef struct {
     const int *fds;   /**< become 3, 4 and so on; all other descriptors are closed */
     guint n_fds;
     const CstConfine *confine; /**< its rights; NULL: this process's */
-    GPid ends_with;            /**< process at whose end the program gets SIGTERM; 0: no process */
+    GPid ends_with; /**< the program gets SIGTERM when this process ends; 0: no process */
 } Launch;
 
 /**

@@ -69,7 +69,7 @@ static gboolean tagged_add_page(CstConn *conn, const wire_pool pool, const char 
         next = volume ? g_strdup(last->snapshot ? last->snapshot : "") : g_strdup(last->volume);
     }
     xdr_free((xdrproc_t)xdr_wire_tag_list_ret, (char *)&ret);
-    /* A server whose pages do not advance must not cause an endless loop. */
+    /* The loop ends if the pages of the server do not advance. */
     advances = !next || !*after || strcmp(next, *after) > 0;
     g_free(*after);
     *after = g_steal_pointer(&next);

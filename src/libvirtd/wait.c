@@ -120,7 +120,7 @@ static void guest_read(const char *dir, const char *name, GPtrArray *needs)
         g_ptr_array_set_size(needs, (int)before);
         return;
     }
-    /* A guest whose process has ended needs no volume. */
+    /* A guest needs no volume after its process has ended. */
     if (scan.pid <= 0 || (kill(scan.pid, 0) < 0 && errno == ESRCH))
         g_ptr_array_set_size(needs, (int)before);
 }

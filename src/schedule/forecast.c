@@ -170,7 +170,7 @@ static CstForecast fit_forecast(const Fit *fit, double size)
     uint32_t limit = (uint32_t)(REACH * fit->span);
     double days = fit->growth > 0 ? MAX(0, (size - fit->level) / fit->growth) : INFINITY;
 
-    /* Growth of less than a percent of the size in a year is none. */
+    /* Growth of less than a percent of the size in a year does not count. */
     if (fit->growth <= size / 36500)
         forecast.state = CST_FORECAST_FLAT;
     else if (fit->growth <= fit_margin(fit))

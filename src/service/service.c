@@ -246,13 +246,13 @@ static void service_free_now(CstService *service)
     g_free(service);
 }
 
-/* A thread that was left behind uses the service until its storage answers (core/threads.h). */
+/* An abandoned thread uses the service until its storage answers (core/threads.h). */
 void cst_service_free(CstService *service)
 {
     if (!service)
         return;
     jobs_stop(service->jobs);
-    /* Before a thread that was left behind may free the service. */
+    /* Before an abandoned thread may free the service. */
     if (service->mode == CST_SERVICE_EMBEDDED)
         event_log_flush(service->events);
     if (service_threads_end(service))

@@ -31,7 +31,7 @@ typedef struct {
     const char *text; /**< without the line break; not terminated */
     size_t len;
     gboolean ended; /**< a line break follows */
-    gboolean valid; /**< a record whose own hash is correct; the members below are set */
+    gboolean valid; /**< a record with a correct hash of its own; the members below are set */
     uint64_t seq;
     char prev[CST_AUDIT_HASH + 1];
     char hash[CST_AUDIT_HASH + 1];
@@ -77,7 +77,7 @@ typedef struct {
     int fd;     /**< -1: not connected */
 } AuditJournal;
 
-/** Sends an entry. Never blocks. Does nothing if journald does not accept it. */
+/** Sends an entry. Never blocks. The entry is lost if journald does not accept it. */
 void audit_journal_send(AuditJournal *journal, const CstAuditField *fields, guint count);
 /** Frees the members. */
 void audit_journal_clear(AuditJournal *journal);

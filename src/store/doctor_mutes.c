@@ -69,7 +69,7 @@ GPtrArray *cst_doctor_mutes_list(const CstPaths *paths, int64_t now, GError **er
     return result == SQLITE_DONE || database_fail(&database, error) ? g_steal_pointer(&rows) : NULL;
 }
 
-/* Runs @statement, whose values are bound, and finalizes it. */
+/* Runs @statement with its bound values, and finalizes it. */
 static gboolean mutes_execute(const Database *database, sqlite3_stmt *statement, GError **error)
 {
     gboolean done = database_run(database, statement, error);

@@ -55,7 +55,7 @@ static gboolean run_mark_interrupted(CstSchedules *schedules, int64_t id, GError
     return database_run(&schedules->database, mark, error) && run_make_due(schedules, id, error);
 }
 
-/* Marks the runs under way whose job has ended. @name NULL: of all schedules. */
+/* Marks the runs under way after the end of their job. @name NULL: of all schedules. */
 static gboolean runs_mark_interrupted(CstSchedules *schedules, const char *name,
                                       const CstScheduleJobs *jobs, GError **error)
 {

@@ -154,7 +154,7 @@ static void snapshot_counts_until_it_is_deleted(Site *site)
     assert_no_error(error);
 }
 
-/* The snapshots of a deleted volume do not count, and those of a restored one do. */
+/* The snapshots of a deleted volume do not count. They count again after its restoration. */
 static void restored_volume_counts_again(Site *site)
 {
     g_autoptr(GError) error = NULL;

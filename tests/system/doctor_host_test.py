@@ -56,7 +56,7 @@ class Secrets(Doctor):
         self.set_value()
         self.silent("secret-old")
 
-    def test_file_that_others_can_read(self):
+    def test_file_readable_by_all_users(self):
         self.set_value()
         self.silent("secret-exposed")
         os.chmod(self.stored(), 0o644)
@@ -84,7 +84,7 @@ class Machines(FakeDomains, Doctor):
 
     VOLUME_FORMAT = "raw"
 
-    def test_machine_whose_disk_has_gone(self):
+    def test_machine_without_its_disk(self):
         self.fake.set(self.fake.domain(self.path))
         self.silent("domain-disk-missing")
         self.fake.set(self.fake.domain(self.path + "-gone"))
@@ -105,7 +105,7 @@ class Machines(FakeDomains, Doctor):
     def orphans(self):
         return [row["object"] for row in self.findings() if row["id"] == "volume-orphaned"]
 
-    def test_orphan_is_a_volume_that_nothing_refers_to(self):
+    def test_orphan_is_a_volume_without_references(self):
         self.ok("vol-create-as", "p", "other", "1M")
         self.grow_old()
         self.assertEqual([], self.orphans(), "without machines nothing is known")
@@ -202,7 +202,7 @@ class Schedules(Doctor):
         self.done("schedule-pause", "s")
         self.repaired("schedule-paused", "s", "note")
 
-    def test_schedule_that_selects_nothing(self):
+    def test_schedule_without_volumes(self):
         self.create("p", "p/v*")
         self.silent("schedule-matches-nothing")
         self.create_other("q")

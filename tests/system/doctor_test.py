@@ -210,7 +210,7 @@ class Mutes(Doctor):
         self.done("doctor", "--mute", "size-unaligned", "--until", "1s")
         self.wait_until(lambda: self.muted() == [], "the mute has ended")
 
-    def test_mute_survives_a_restart_and_a_dry_run_makes_none(self):
+    def test_mute_survives_a_restart_and_a_dry_run_makes_no_mute(self):
         self.done("doctor", "--mute", "size-unaligned", "--until", "1d", "--dry-run")
         self.assertEqual([], self.muted())
         self.done("doctor", "--mute", "size-unaligned", "--until", "1d")
@@ -460,7 +460,7 @@ class Pools(Doctor):
         self.ok("pool-autostart", "p", "--disable")
         self.repaired("pool-not-autostarted", "p", "note")
 
-    def test_pool_whose_directory_has_gone(self):
+    def test_pool_without_its_directory(self):
         self.silent("pool-inaccessible")
         os.rename(self.at("p"), self.at("away"))
         self.wait_until(lambda: "pool-inaccessible" in self.ids(), "the problem is found")
@@ -496,7 +496,7 @@ class Pools(Doctor):
                                       "<permissions><mode>0750</mode></permissions></target>"))
         self.repaired("definition-changed", "p", "warning")
 
-    def test_definition_that_others_can_read(self):
+    def test_definition_readable_by_all_users(self):
         self.silent("definition-exposed")
         os.chmod(os.path.join(self.peer.root, "etc/libvirt/storage/p.xml"), 0o644)
         self.repaired("definition-exposed", "p", "warning")
@@ -604,7 +604,7 @@ class Images(Doctor):
             stream.write(data)
         self.refresh()
 
-    def test_image_whose_header_is_lost(self):
+    def test_image_without_its_header(self):
         self.ok("vol-create-as p v 1M --format qcow2")
         self.silent("image-header-lost")
         self.overwrite("v", 0, bytes(4096))

@@ -199,7 +199,7 @@ class Log(Events):
         follower.communicate(timeout=60)
         self.assertEqual(0, follower.returncode)
 
-    def test_follow_prints_new_events_of_a_clock_that_is_behind(self):
+    def test_follow_prints_new_events_of_a_server_with_an_earlier_clock(self):
         follower = self.background([space.CISTERN, "-c", self.peer.uri, "events", "--follow",
                                     "--json"])
         lines = []

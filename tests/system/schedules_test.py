@@ -199,7 +199,7 @@ class Retention(Schedules):
         self.assertEqual("skipped", run["result"])
         self.assertIn("pool 'p' has", run["message"])
 
-    def test_simulation_is_what_happens(self):
+    def test_runs_make_and_remove_the_copies_of_the_simulation(self):
         """Over a change of daylight saving time, and three days without power."""
         self.create(every="2036..2037-*-* 02:30", options=("--keep-last", "2", "--keep-daily", "4",
                                             "--keep-weekly", "2", "--keep-monthly", "2"))
@@ -324,7 +324,7 @@ class Runs(Schedules):
                   if event["object"] == "s"]
         self.assertEqual([False, True], events[-2:])
 
-    def test_time_whose_second_run_was_killed_is_not_tried_again(self):
+    def test_time_is_not_tried_again_after_two_killed_runs(self):
         self.good("vol-create-as", "p", "z", "16M", "--format", "qcow2")
         self.create(on=("p/a", "p/z"))
         holder = self.hold("z")

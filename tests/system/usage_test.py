@@ -264,7 +264,7 @@ class History(unittest.TestCase):
         self.good("pool-usage-sample", when=last + 2 * DAY)
         self.assertEqual(wanted + [("pool-critical", True)], level_events(last + 2 * DAY))
 
-    def test_wrong_thresholds_are_refused_and_nothing_changes(self):
+    def test_wrong_thresholds_are_refused_without_a_change(self):
         before = self.good("pool-dumpxml", "p", "--inactive")
         for words in (("--warn", "0"), ("--warn", "101"), ("--critical", "x"), ("--warn", "-1"),
                       ("--warn", "90", "--critical", "80")):

@@ -333,7 +333,7 @@ class PartsOfImages(WithDaemon):
 class PartsOfVolumes(WithDaemon):
     """An image volume whose data are in another volume of its pool."""
 
-    def test_volume_whose_data_are_written_is_not_copied(self):
+    def test_volume_is_not_copied_while_its_data_file_has_a_writer(self):
         data = self.at("p", "v.data")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={data}",
                         self.at("p", "v"), "4M"], check=True)

@@ -110,7 +110,7 @@ void cli_chart_print(CliCtl *ctl, const CliChartPoint *points, guint count, uint
 
     if (ctl->settings.json || count == 0 || top == 0)
         return;
-    /* One bar for each value, or several of the same width. */
+    /* Each value has one bar, or several bars of the same width. */
     chart.count = (guint)CLAMP(room, AXIS_MIN, BARS_MAX);
     if (count < chart.count)
         chart.count = count;

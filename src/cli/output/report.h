@@ -55,7 +55,7 @@ void cli_document(CliCtl *ctl, const char *key, const char *text);
  * changes. The file, socket or directory may then be elsewhere.
  */
 void cli_warn_of_exchange(CliCtl *ctl, const CstPlace *place);
-/** As cli_warn_of_exchange(), for a @path whose place a lower layer opens. */
+/** As cli_warn_of_exchange(), for a @path that a lower layer opens. */
 void cli_warn_of_path(CliCtl *ctl, const char *path);
 
 /**

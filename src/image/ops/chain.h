@@ -32,7 +32,7 @@ gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GEr
  * backing image, which must not change.
  */
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error);
-/** Calls the check of cst_chain_set_check(). Succeeds if there is none. */
+/** Calls the check of cst_chain_set_check(). Succeeds without a check. */
 gboolean cst_chain_run_check(const CstChain *chain, GError **error);
 /** Fails with READ_ONLY when the file of image @index is open for reading only. */
 gboolean cst_chain_check_writable(const CstChain *chain, guint index, GError **error);

@@ -89,8 +89,8 @@ static void listing_clear(Listing *listing)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Listing, listing_clear)
 
 /*
- * Adds the volumes of the table whose sums are unknown. If the technology can list the names with
- * snapshots, other volumes have none. Requires the pool's lock.
+ * Adds the volumes of the table without a known sum. If the technology can list the names with
+ * snapshots, no other volume has snapshots. Requires the pool's lock.
  */
 static void listing_add_unknown(Listing *listing, const CstPool *pool)
 {
@@ -135,7 +135,7 @@ static gboolean listing_begin(Listing *listing, CstPool *pool, CstPoolState *sta
     return TRUE;
 }
 
-/* Lists the snapshots of one volume. A removed volume has none. */
+/* Lists the snapshots of one volume. A removed volume has no snapshots. */
 static gboolean listing_read(CstPoolState *state, const char *name, uint64_t *ret_bytes,
                              GError **error)
 {

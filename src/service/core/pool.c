@@ -187,7 +187,7 @@ static void pool_record_access(CstPool *pool, const char *problem, gboolean inac
                           message);
 }
 
-/* @state NULL: whatever the state of the pool is. */
+/* @state NULL: for any state of the pool. */
 static void pool_replace_problem(CstPool *pool, const CstPoolState *state, const char *problem,
                                  gboolean inaccessible)
 {

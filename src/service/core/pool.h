@@ -18,8 +18,7 @@ typedef struct {
     ino_t inode;
 } CstStorageId;
 
-/** The thin pool whose data is the fullest, and the one whose metadata is. Size 0: no thin pool is
- * known. */
+/** The thin pools with the fullest data and the fullest metadata. Size 0: no thin pool is known. */
 typedef struct {
     uint64_t data_size, data_used, metadata_size, metadata_used;
 } PoolThinUsage;
@@ -201,6 +200,6 @@ void pool_recover_later(CstPool *pool, CstPoolState *state);
  * storage is not available.
  */
 void pool_set_problem(CstPool *pool, const char *problem, gboolean inaccessible);
-/** Like pool_set_problem(), but does nothing once the pool was stopped. */
+/** Like pool_set_problem(), without an effect once the pool was stopped. */
 void pool_set_problem_of(CstPool *pool, const CstPoolState *state, const char *problem,
                          gboolean inaccessible);

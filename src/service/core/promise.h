@@ -31,7 +31,7 @@ typedef struct {
  */
 gboolean pool_promise_reserve(PoolPromise *promise, CstPool *pool, CstPoolState *state,
                               const PromiseRequest *request, GError **error);
-/** Ends the reservation. Does nothing without one. */
+/** Ends the reservation. No effect without a reservation. */
 void pool_promise_end(PoolPromise *promise);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolPromise, pool_promise_end)
 

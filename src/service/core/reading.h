@@ -24,8 +24,8 @@ CstPoolState *pool_state_to_read(CstPool *pool, const CstTask *task);
 /** Withdraws the announcement, because the pool is inactive. */
 void pool_forget_reading(CstPool *pool);
 /**
- * Runs the first scan of a started pool, which has @state. Does nothing if another scan has
- * succeeded meanwhile. Call it without a change of the pool. *ret_aborted: the pool was stopped.
+ * Runs the first scan of a started pool, which has @state. No effect if another scan has
+ * succeeded since. Call it without a change of the pool. *ret_aborted: the pool was stopped.
  */
 gboolean pool_read(CstPool *pool, CstPoolState *state, CstTask *task, gboolean *ret_aborted,
                    GError **error);

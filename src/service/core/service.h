@@ -94,7 +94,7 @@ struct CstService {
 
     GMutex threads_lock;    /* guards the members below (threads.h) */
     GCond threads_idle;     /* @threads has become 0 */
-    guint threads;          /* that callers may have left behind */
+    guint threads;          /* number of threads that callers may abandon */
     gboolean threads_frees; /* the last of them frees the service */
 
     /* Guards the members below. Held only briefly, and never during I/O. */

@@ -164,7 +164,7 @@ static void file_check_rights(DoctorRun *run, const char *object, const char *pa
     }
 }
 
-/* One finding for each mount, because it concerns all of its disks. */
+/* A mount has one finding, because it concerns all of its disks. */
 static void mount_check(DoctorRun *run, const CstMount *mount)
 {
     g_autofree char *key = g_strconcat("mount ", mount->target, NULL);

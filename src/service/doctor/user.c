@@ -146,7 +146,7 @@ DoctorUser *doctor_user_find(const CstPaths *paths)
         group = config_value(text, "group");
         dynamic = config_value(text, "dynamic_ownership");
     } else if (paths->root && strcmp(paths->root, "/") != 0) {
-        /* The users of another root are not those of this host. */
+        /* Another root has users of its own. */
         return NULL;
     }
     for (guint i = 0; !name && !user && i < G_N_ELEMENTS(defaults); i++)

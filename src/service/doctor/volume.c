@@ -196,7 +196,7 @@ static void snapshots_check(DoctorRun *run, const CstVolume *volume, const char 
         if (snapshot->created > 0 && (!oldest || snapshot->created < oldest->created))
             oldest = snapshot;
     }
-    /* One finding, because the author of the image decides how many snapshots it has. */
+    /* The image has one finding, because its author decides the number of its snapshots. */
     if (oldest && now - oldest->created >= SNAPSHOT_OLD_S)
         doctor_report(
             run, "snapshot-old", object,

@@ -81,7 +81,7 @@ static void run_record(CstService *service, const CstScheduleRun *run, gboolean 
         states_record_ends(service, run->schedule, message);
 }
 
-/* @names: of the schedules whose runs were interrupted. */
+/* @names: of the schedules with an interrupted run. */
 static void interruptions_record(CstService *service, const GPtrArray *names)
 {
     for (guint i = 0; i < names->len; i++) {

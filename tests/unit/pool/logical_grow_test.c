@@ -103,7 +103,7 @@ static void list_that_fails_is_reported(void **unused)
     assert_non_null(strstr(error->message, "Something is wrong"));
 }
 
-/* Each row: what dmeventd monitors and extends. */
+/* Each row: a kind of space, and whether dmeventd monitors and extends it. */
 static void space_is_dmeventds_if_it_monitors_it_with_a_threshold(void **unused)
 {
     static const struct {

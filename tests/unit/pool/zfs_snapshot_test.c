@@ -441,7 +441,7 @@ static void drop_hidden_devices(gpointer unused)
 }
 
 /* The clone would keep the snapshot from being removed until the next start. */
-static void snapshot_whose_device_does_not_come_leaves_no_clone(void **unused)
+static void snapshot_without_its_device_leaves_no_clone(void **unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -476,7 +476,7 @@ int main(void)
         FAKE_TEST(revert_of_an_open_volume_is_refused),
         FAKE_TEST(a_snapshot_with_a_clone_stays),
         FAKE_TEST(a_snapshot_is_read_by_a_hidden_clone),
-        FAKE_TEST(snapshot_whose_device_does_not_come_leaves_no_clone),
+        FAKE_TEST(snapshot_without_its_device_leaves_no_clone),
         FAKE_TEST(snapshot_that_cannot_be_opened_leaves_no_clone),
     };
 

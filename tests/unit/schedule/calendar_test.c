@@ -327,7 +327,7 @@ static void random_expressions_elapse_as_in_systemd(void **unused)
         const char *zone_name = zones[pick(rand, G_N_ELEMENTS(zones))];
         g_autoptr(GTimeZone) zone = g_time_zone_new_identifier(zone_name);
 
-        /* In a repeated hour systemd has times, and Cistern has none. */
+        /* systemd has times in a repeated hour, and Cistern does not. */
         while (is_repeated(after, zone) || is_repeated(after, new_york))
             after += 3600;
         compare(expression, after, zone_name);

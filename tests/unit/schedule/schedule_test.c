@@ -295,7 +295,7 @@ static void real_runs(CstSchedule *schedule, GRand *rand, int64_t from, int64_t 
     }
 }
 
-static void simulation_is_what_happens(void **unused)
+static void runs_make_and_remove_the_copies_of_the_simulation(void **unused)
 {
     static const char *const expressions[] = {"hourly", "02:30", "Mon..Fri 02:00", "0/6:15",
                                               "*-*~1 03:00"};
@@ -357,7 +357,7 @@ int main(void)
         cmocka_unit_test(newest_copy_is_found_in_any_order),
         cmocka_unit_test(years_of_missed_minutes_are_found_quickly),
         cmocka_unit_test(copy_names_have_the_time_in_utc),
-        cmocka_unit_test(simulation_is_what_happens),
+        cmocka_unit_test(runs_make_and_remove_the_copies_of_the_simulation),
         cmocka_unit_test(minimum_and_no_rule_keep),
     };
 

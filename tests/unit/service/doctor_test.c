@@ -295,7 +295,7 @@ static void hanging_check_await(gpointer data)
     AWAIT(g_atomic_int_get(&simulated.inside) > 0);
 }
 
-/* Makes the check of the pool's health hang, and leaves its thread behind. */
+/* Makes the check of the pool's health hang, so that the query abandons its thread. */
 static void check_hang(Fixture *f, GMutex *held)
 {
     g_mutex_init(held);
@@ -315,7 +315,7 @@ static void check_release(GMutex *held)
     g_mutex_unlock(held);
 }
 
-static void storage_that_hangs_is_left_behind(void **state)
+static void check_of_hanging_storage_is_abandoned(void **state)
 {
     Fixture *f = *state;
     g_autoptr(CstPool) pool = fixture_pool(f, "p");
@@ -342,7 +342,7 @@ static gpointer end_service(gpointer data)
     return NULL;
 }
 
-static void end_of_the_daemon_waits_for_checks_that_were_left_behind(void **state)
+static void end_of_the_daemon_waits_for_abandoned_checks(void **state)
 {
     Fixture *f = *state;
     CstPool *pool = fixture_pool(f, "p");
@@ -362,7 +362,7 @@ static void end_of_the_daemon_waits_for_checks_that_were_left_behind(void **stat
     points_clear();
 }
 
-static void check_that_was_left_behind_frees_the_service_of_a_command(void **state)
+static void abandoned_check_frees_the_service_of_a_command(void **state)
 {
     Fixture *f = *state;
     CstPool *pool;
@@ -410,11 +410,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             page_that_takes_too_long_names_the_first_volume_without_checks, simulation_setup,
             fixture_teardown),
-        cmocka_unit_test_setup_teardown(storage_that_hangs_is_left_behind, simulation_setup,
+        cmocka_unit_test_setup_teardown(check_of_hanging_storage_is_abandoned, simulation_setup,
                                         fixture_teardown),
-        cmocka_unit_test_setup_teardown(end_of_the_daemon_waits_for_checks_that_were_left_behind,
+        cmocka_unit_test_setup_teardown(end_of_the_daemon_waits_for_abandoned_checks,
                                         simulation_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(check_that_was_left_behind_frees_the_service_of_a_command,
+        cmocka_unit_test_setup_teardown(abandoned_check_frees_the_service_of_a_command,
                                         simulation_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(check_that_gets_no_thread_is_a_finding, simulation_setup,
                                         fixture_teardown),

@@ -255,7 +255,7 @@ typedef struct {
     char *program, *out;
 } Sending;
 
-/* Starts a rule whose program appends its messages to a file. */
+/* Starts a rule with a program that appends its messages to a file. */
 static Sending *sending_begin(Fixture *f)
 {
     Sending *sending = g_new0(Sending, 1);
@@ -339,7 +339,7 @@ static void stopped_sender_continues_after_its_last_message(void **state)
     Fixture *f = *state;
     Sending *sending;
 
-    /* A message whose send is cancelled may be sent again. */
+    /* A message may be sent again after its send was cancelled. */
     point_watch("notify.sent");
     sending = sending_begin(f);
     event_log_add(f->service->events, CST_EVENT_JOB_DONE, "pool", "first", "m");

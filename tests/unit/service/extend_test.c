@@ -360,7 +360,7 @@ static void full_thin_pool_after_a_full_snapshot_is_an_event_of_its_own(void **s
     assert_false(create(pool, "v", NULL));
 }
 
-/* The other spaces are extended meanwhile. */
+/* A failed extension of one space does not delay the extension of another one. */
 static void failure_of_a_tool_is_reported_with_its_message(void **state)
 {
     Fixture *f = *state;

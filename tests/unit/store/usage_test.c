@@ -193,7 +193,7 @@ static void test_clock_that_was_ahead_for_long_hides_no_new_points(void **state)
     }
 }
 
-static void test_clock_that_is_behind_removes_no_history(void **state)
+static void test_earlier_clock_removes_no_history(void **state)
 {
     g_autoptr(CstUsageStore) store = store_open(*state);
 
@@ -290,7 +290,7 @@ int main(void)
         scratch_test(test_history_is_bounded_in_points_and_bytes),
         scratch_test(test_clock_that_was_ahead_leaves_no_future_points),
         scratch_test(test_clock_that_was_ahead_for_long_hides_no_new_points),
-        scratch_test(test_clock_that_is_behind_removes_no_history),
+        scratch_test(test_earlier_clock_removes_no_history),
         scratch_test(test_number_of_pools_is_bounded),
         scratch_test(test_committed_samples_survive_a_kill),
         scratch_test(test_missing_database_is_not_created_by_a_query),

@@ -19,14 +19,14 @@
 #include "fake_service.h"
 #include "procedures.h"
 
-/* Changing procedures whose arguments name no object: the object is in the result. */
+/* Changing procedures without an object in their arguments: the object is in the result. */
 static const char *const nameless[] = {
     "virStoragePoolCreateXML", "virStoragePoolDefineXML",     "virSecretDefineXML",
     "cisternLiveEnd",          "cisternScheduleCopiesForget", "cisternDoctorMute",
     "cisternNotifyTest",
 };
 
-/* WRITE procedures that change nothing, for any arguments. */
+/* WRITE procedures that are only queries, for any arguments. */
 static const char *const reading[] = {
     "cisternAuditList",
     "cisternAuditVerify",
@@ -153,7 +153,7 @@ static gboolean reads_with_zeros(const CstProcedure *row)
     return strcmp(row->name, "cisternVolCheck") == 0 || strcmp(row->name, "cisternPoolFollow") == 0;
 }
 
-static void each_change_gives_one_record_and_each_query_none(void **state)
+static void each_change_gives_one_record_and_no_query_does(void **state)
 {
     Fixture *f = *state;
     guint changes = 0, queries = 0;
@@ -197,7 +197,7 @@ static void run_row_with_object(const CstProcedure *row)
     const wire_snapshot_set_args set = {.volumes = {1, &volume}};
     const wire_secret_seal_args seal = {.secrets = {1, &secret}};
 
-    /* The arguments of some procedures begin with those of a snapshot set. */
+    /* The arguments of some procedures begin with the arguments of a snapshot set. */
     if (row->args_func == (xdrproc_t)xdr_wire_snapshot_set_args ||
         row->args_func == (xdrproc_t)xdr_wire_snapshot_qmp_args ||
         row->args_func == (xdrproc_t)xdr_wire_live_create_args)
@@ -399,7 +399,7 @@ static void failed_copy_is_recorded_with_the_name_of_its_target_only(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(each_change_gives_one_record_and_each_query_none),
+        CASE(each_change_gives_one_record_and_no_query_does),
         CASE(each_record_names_its_object),
         CASE(dry_runs_give_no_record),
         CASE(repairs_and_new_policies_are_changes),

@@ -42,7 +42,7 @@ static gboolean pools_check(DoctorWork *work, GError **error)
         const CstConnDoctorQuery query = {.pool = pool->name};
         g_autoptr(GError) why = NULL;
 
-        /* A pool that was undefined meanwhile has no findings. */
+        /* The pool may have been undefined since the list. */
         if (doctor_check_server(work, &query, &why) ||
             g_error_matches(why, CST_ERROR, CST_ERROR_NO_POOL))
             continue;

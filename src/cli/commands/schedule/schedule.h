@@ -113,7 +113,7 @@ gboolean schedule_prune_backups(ScheduleWork *work, GError **error);
 gboolean schedule_run_prove(ScheduleWork *work, GError **error);
 gboolean schedule_run_check(ScheduleWork *work, GError **error);
 gboolean schedule_run_trash_empty(ScheduleWork *work, GError **error);
-/** The action "rotate-check": secrets whose value is too old are failures. */
+/** The action "rotate-check": a secret with a value that is too old is a failure. */
 gboolean schedule_run_rotate_check(ScheduleWork *work, GError **error);
 /* --- the rows of commands -------------------------------------------------------------------- */
 

@@ -50,7 +50,7 @@ static void selection_add(Selection *selection, CstVolRef *vol)
         cst_vol_ref_free(vol);
 }
 
-/* Adds the volumes of the pool whose names match. @pattern NULL: all. */
+/* Adds the volumes of the pool with names that match. @pattern NULL: all. */
 static gboolean selection_add_pool(Selection *selection, const char *pool_name, const char *pattern,
                                    GError **error)
 {

@@ -175,7 +175,7 @@ static gboolean earlier_load(ScheduleWork *work, GError **error)
     return TRUE;
 }
 
-/* Returns the record of a volume's copy, borrowed; NULL: there is none. */
+/* Returns the record of a volume's copy, borrowed; NULL: the volume has no copy. */
 static CstScheduleCopy *earlier_find(const ScheduleWork *work, const CstVolRef *vol,
                                      const char *name)
 {

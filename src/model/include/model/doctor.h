@@ -20,7 +20,7 @@ typedef struct {
 
 /** Returns the table of all checks, sorted by id. docs/doctor.md has a section for each. */
 const CstDoctorRule *cst_doctor_rules(void);
-/** Returns the check @id, or NULL if there is none. */
+/** Returns the check @id, or NULL for an unknown one. */
 const CstDoctorRule *cst_doctor_rule(const char *id);
 
 /** The object of findings about the host as a whole. */

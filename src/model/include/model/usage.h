@@ -17,7 +17,7 @@ typedef struct {
     uint64_t peak;        /**< the maximum of the allocation */
     uint64_t available;   /**< the average */
     uint64_t provisioned; /**< the average of the space that the volumes need when they are full */
-    /** The thin store whose data, and the one whose metadata is the fullest. Size 0: no store. */
+    /** The thin store with the fullest data, and the fullest metadata. Size 0: no store. */
     uint64_t data_size, data_used, metadata_size, metadata_used;
 } CstUsagePoint;
 

@@ -18,13 +18,14 @@
 
 typedef struct {
     char *name;
-    GStrv events;        /**< kinds, severities (this one and higher ones), "all" */
-    GStrv mail;          /**< addresses; NULL: not set, like the next two */
-    char *sendmail;      /**< program that sends mail; NULL: /usr/sbin/sendmail */
-    char *webhook;       /**< URL */
-    char *program;       /**< absolute path */
-    char *webhook_key;   /**< file with the key that signs messages; NULL: no signature */
-    char *webhook_ca;    /**< file with certificates of authorities; NULL: those of the host */
+    GStrv events;      /**< kinds, severities (this one and higher ones), "all" */
+    GStrv mail;        /**< addresses; NULL: not set, like the next two */
+    char *sendmail;    /**< program that sends mail; NULL: /usr/sbin/sendmail */
+    char *webhook;     /**< URL */
+    char *program;     /**< absolute path */
+    char *webhook_key; /**< file with the key that signs messages; NULL: no signature */
+    char *
+        webhook_ca; /**< file with certificates of authorities; NULL: the authorities of the host */
     uint64_t repeat_s;   /**< an equal event is sent again after so many seconds */
     uint64_t interval_s; /**< minimum between two messages; events wait and are sent together */
 } CstNotifyRule;

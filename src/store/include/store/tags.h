@@ -34,7 +34,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstTagStore, cst_tag_store_free)
  */
 gboolean cst_tag_store_change(CstTagStore *store, const CstTagKey *key, const CstTagChange *change,
                               GError **error);
-/** Removes the record of a snapshot; without a snapshot those of the volume and its snapshots. */
+/** Removes the record of a snapshot; without a snapshot the records of the volume and its
+ * snapshots. */
 gboolean cst_tag_store_forget(CstTagStore *store, const CstTagKey *key, GError **error);
 /**
  * Replaces the record of the snapshot @to by that of @from. Without snapshots, likewise for the
