@@ -94,15 +94,24 @@ class RunningVolumes(jobs.JobGuest):
         self.done("vol-trust", "top", "--pool", "p")
 
     def begin_slowly(self, *words):
-        process = self.start(*words, "--pool", "p", "--rate-limit", "64K")
+        """Returns when the job runs and has its record: jobs of less than 0.2 s have no record."""
+        process = self.start(*words, "--rate-limit", "64K")
         wait.until(lambda: "No current block job" not in self.block_job(), "the job runs")
+        self.only_job()
         return process
+
+    def only_job(self):
+        """Waits until exactly one job is listed, and returns its number."""
+        (job,) = wait.until(lambda: json.loads(self.done("job-list", "--json"))["jobs"],
+                            "the job is listed",
+                            seen=lambda: self.cistern("job-list", "--all")[1])
+        return str(job["id"])
 
     def test_cancelled_work_leaves_the_guest_on_its_volume(self):
         self.boot_with_snapshot()
         for words in (("vol-flatten", "top"), ("vol-commit", "top", "--yes")):
             with self.subTest(words=words):
-                process = self.begin_slowly(*words)
+                process = self.begin_slowly(*words, "--pool", "p")
                 process.send_signal(signal.SIGINT)
                 self.assertNotEqual(0, process.wait())
                 wait.until(lambda: "No current block job" in self.block_job(), "the job has ended")
@@ -113,14 +122,13 @@ class RunningVolumes(jobs.JobGuest):
 
     def test_killed_daemon_finishes_the_flatten_after_its_restart(self):
         self.boot_with_snapshot()
-        process = self.begin_slowly("vol-flatten", "top")
+        process = self.begin_slowly("vol-flatten", "top", "--pool", "p")
         self.peer.process.send_signal(signal.SIGKILL)
         self.peer.process.wait()
         process.wait()
         wait.until(lambda: "No current block job" in self.block_job(), "the job has ended")
         self.peer.start()
-        job = json.loads(self.done("job-list", "--json"))["jobs"][0]["id"]
-        self.done("job-rate", str(job), "0")
+        self.done("job-rate", self.only_job(), "0")
         wait.until(lambda: self.sources() == [self.path("top")], "the volume is independent",
                    seen=lambda: self.cistern("job-list", "--all")[1])
         self.nothing_left()
@@ -174,11 +182,9 @@ class RunningVolumes(jobs.JobGuest):
 
     def move_known(self, pool, *words):
         """libvirt's own storage driver learns of the new volume while the job runs."""
-        process = self.start("vol-move", *words, "--rate-limit", "64K")
-        wait.until(lambda: "No current block job" not in self.block_job(), "the job runs")
+        process = self.begin_slowly("vol-move", *words)
         self.domain("pool-refresh", pool)
-        job = json.loads(self.done("job-list", "--json"))["jobs"][0]["id"]
-        self.done("job-rate", str(job), "0")
+        self.done("job-rate", self.only_job(), "0")
         self.assertEqual(0, process.wait(), process.stderr.read())
 
     def test_moves_are_named_in_the_persistent_definition_if_libvirt_knows_the_volume(self):
