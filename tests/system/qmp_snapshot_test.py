@@ -13,7 +13,7 @@ import threading
 import unittest
 
 from domains_test import WithoutDaemon
-from harness import peers, space
+from harness import peers, space, wait
 from qmp_test import MIB, TENANT, Monitor, QmpMachine
 
 VOLUMES = ("raw", "img")
@@ -173,13 +173,22 @@ class QmpPool(QmpMachine):
         return {"watchdog": watchdogs, "worker": workers}
 
     def kill(self, caller, *victims):
-        """Kills the processes at once, so that no one replaces the other."""
-        found = {**self.processes(), "caller": [caller]}
+        """
+        Kills the processes at once, so that no process replaces another one. Waits for their ends,
+        because they hold the locks of the entry until then.
+        """
+        # The processes of the pause before may not have ended yet.
+        found = self.wait_until(
+            lambda: next((found for found in [self.processes()]
+                          if all(len(pids) == 1 for pids in found.values())), None),
+            "there is one watchdog and one worker", seen=self.processes)
+        found["caller"] = [caller]
         pids = [pid for victim in victims for pid in found[victim]]
-        self.assertEqual(len(victims), len(pids), found)
         for signum in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
                 os.kill(pid, signum)
+        self.wait_until(lambda: all(wait.process_state(pid) in "XZ" for pid in pids),
+                        "the killed processes have ended")
 
 
 class Real(QmpPool):
@@ -466,17 +475,21 @@ class EmbeddedKills(WithoutDaemon, QmpPool):
                 self.kills(victims)
 
     def kills(self, victims):
-        started = threading.Event()
+        started, killed = threading.Event(), threading.Event()
 
         def stopped():
             started.wait()
-            self.kill(command.pid, "caller", *victims)
+            try:
+                self.kill(command.pid, "caller", *victims)
+            finally:
+                killed.set()
         with self.guest(stopped=stopped) as guest:
             command = subprocess.Popen([space.CISTERN, "-c", self.peer.uri, *self.words(*VOLUMES)],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        env={**space.ENV, **dict(self.fake.env)})
             started.set()
             self.assertEqual(-signal.SIGKILL, command.wait())
+            killed.wait()
             self.done("vol-list", "p")
             self.runs(guest)
             self.assertEqual(["STOP", "RESUME"], guest.events)
