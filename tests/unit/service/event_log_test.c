@@ -137,7 +137,8 @@ static void events_of_a_failed_write_are_written_later(void **state)
     add_second(log);
     point_await("event_log.retry", 3);
     assert_int_equal(rmdir(path), 0);
-    AWAIT(g_atomic_int_get(&writes) == 1);
+    /* The second event may come after the last failed write, and be written on its own. */
+    AWAIT(g_atomic_int_get(&writes) >= 1);
     set_waits(WAITS_AS_USUAL);
     event_log_free(log);
     text = recorded(f);
