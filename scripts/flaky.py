@@ -50,8 +50,9 @@ class Failure:
         output = TRACER.sub("", self.output)
         if GAVE_UP.search(output):
             output = output.replace("status -6", "")
-        if LEFT.search(output):
-            output = LEAKS.sub("", output)
+        # The options of the sanitizer end a test with leaks by SIGABRT.
+        if LEFT.search(output) and LEAKS.search(output):
+            output = LEAKS.sub("", output).replace("status -6", "")
         return CRASH.search(output) is not None
 
     def reason(self):

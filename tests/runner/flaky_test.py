@@ -155,6 +155,9 @@ class Runner(unittest.TestCase):
         use = "ERROR: AddressSanitizer: heap-use-after-free\n"
         for output, crashed in ((f"not ok 4 - x\n{leaks}", False), (f"ok 4 - x\n{leaks}", True),
                                 (f"not ok 4 - x\n{use}{leaks}", True),
+                                (f"not ok 4 - x\n{leaks}status -6; failed: x\n", False),
+                                (f"not ok 4 - x\n{leaks}status -11; failed: x\n", True),
+                                ("not ok 4 - x\nstatus -6; failed: x\n", True),
                                 ("Tracer caught signal 11: addr=0x5b0 pc=0x7f sp=0x7f\n"
                                  "==1==LeakSanitizer has encountered a fatal error.\n"
                                  "==1==HINT: LeakSanitizer does not work under ptrace\n", False)):
