@@ -92,7 +92,7 @@ class Raw:
         """@path: of a Unix socket, or the port at 127.0.0.1, to which @host connects."""
         tcp = isinstance(path, int)
         self.socket = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(wait.LIMIT_S)
         if tcp:
             self.socket.bind((host, 0))
         self.socket.connect(("127.0.0.1", path) if tcp else path)
