@@ -48,11 +48,12 @@ class Failure:
 
     def crashed(self):
         output = TRACER.sub("", self.output)
-        if GAVE_UP.search(output):
+        forgiven_leaks = LEFT.search(output) and LEAKS.search(output)
+        if forgiven_leaks:
+            output = LEAKS.sub("", output)
+        # The options of the sanitizer end a test with leaks by SIGABRT, too.
+        if forgiven_leaks or GAVE_UP.search(output):
             output = output.replace("status -6", "")
-        # The options of the sanitizer end a test with leaks by SIGABRT.
-        if LEFT.search(output) and LEAKS.search(output):
-            output = LEAKS.sub("", output).replace("status -6", "")
         return CRASH.search(output) is not None
 
     def reason(self):

@@ -177,12 +177,12 @@ class QmpPool(QmpMachine):
         Kills the processes at once, so that no process replaces another one. Waits for their ends,
         because they hold the locks of the entry until then.
         """
+        def one_of_each():
+            found = self.processes()
+            return found if all(len(pids) == 1 for pids in found.values()) else None
         # The processes of the pause before may not have ended yet.
-        found = self.wait_until(
-            lambda: next((found for found in [self.processes()]
-                          if all(len(pids) == 1 for pids in found.values())), None),
-            "there is one watchdog and one worker", seen=self.processes)
-        found["caller"] = [caller]
+        found = {**self.wait_until(one_of_each, "there is one watchdog and one worker",
+                                   seen=self.processes), "caller": [caller]}
         pids = [pid for victim in victims for pid in found[victim]]
         for signum in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:

@@ -921,7 +921,6 @@ class Hostile(Served):
             client.ask(WRITE, 0, 32 * MIB, data=b"x")
             client.close()
         client = self.raw(server).go(structured=False)
-        client.socket.settimeout(60)
         client.ask(READ, 0, 32 * MIB)
         self.assertEqual(client.simple(), 0)
         client.take(32 * MIB)
