@@ -112,7 +112,8 @@ static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError
             strcmp((const char *)child->name, CST_TRASH_ELEMENT) != 0 &&
             strcmp((const char *)child->name, CST_THRESHOLDS_ELEMENT) != 0 &&
             strcmp((const char *)child->name, CST_LIMITS_ELEMENT) != 0 &&
-            strcmp((const char *)child->name, CST_AUTOEXTEND_ELEMENT) != 0)
+            strcmp((const char *)child->name, CST_AUTOEXTEND_ELEMENT) != 0 &&
+            strcmp((const char *)child->name, CST_CHAINS_ELEMENT) != 0)
             return cst_fail(error, CST_ERROR_CONFIG,
                             _("pools of this type have no options element '%s'; leave it out"),
                             child->name);

@@ -21,6 +21,7 @@ gboolean cst_options_parse(xmlNode *node, const CstPoolNamespace *ns, GPtrArray 
 #define CST_THRESHOLDS_ELEMENT "thresholds"
 #define CST_LIMITS_ELEMENT     "limits"
 #define CST_AUTOEXTEND_ELEMENT "autoextend"
+#define CST_CHAINS_ELEMENT     "chains"
 
 /** Returns the namespace that the document must declare: @ns, or NULL if there are no options. */
 const CstPoolNamespace *cst_options_namespace(const CstPoolNamespace *ns, const GPtrArray *options);

@@ -204,6 +204,24 @@ static void format_autoextend(CstXmlWriter *xml, const CstAutoextend *setting)
                       "reserve", setting->reserve ? reserve : NULL, NULL);
 }
 
+static void format_chains(CstXmlWriter *xml, const CstChainLimits *limits)
+{
+    g_autofree char *warn = g_strdup_printf("%u", limits->warn);
+    g_autofree char *refuse = g_strdup_printf("%u", limits->refuse);
+
+    if (limits->warn || limits->refuse)
+        cst_xml_empty(xml, "cistern:" CST_CHAINS_ELEMENT, "warn", limits->warn ? warn : NULL,
+                      "refuse", limits->refuse ? refuse : NULL, NULL);
+}
+
+/* Whether the definition has an element of Cistern that pools of all types may have. */
+static gboolean has_own_element(const CstPoolDef *def)
+{
+    return def->trash_days || def->thresholds.warn || def->thresholds.critical ||
+           cst_limits_are_set(&def->limits) || def->autoextend.threshold || def->chains.warn ||
+           def->chains.refuse;
+}
+
 static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **error)
 {
     const CstPoolTypeInfo *info = cst_pool_type_info(def->type);
@@ -216,9 +234,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     /* Declared only if used, so that documents without options are identical to libvirt's. */
     ns = cst_options_namespace(info->options, def->options);
     declaration = g_strdup_printf("xmlns:%s", ns ? ns->prefix : "");
-    declares_ours = (def->trash_days || def->thresholds.warn || def->thresholds.critical ||
-                     cst_limits_are_set(&def->limits) || def->autoextend.threshold) &&
-                    !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
+    declares_ours = has_own_element(def) && !(ns && strcmp(ns->uri, CST_XML_NAMESPACE) == 0);
     cst_xml_open(xml, "pool", "type", info->name, declaration, ns ? ns->uri : NULL, "xmlns:cistern",
                  declares_ours ? CST_XML_NAMESPACE : NULL, NULL);
     format_head(xml, def);
@@ -237,6 +253,7 @@ static gboolean format_pool(CstXmlWriter *xml, const CstPoolDef *def, GError **e
     format_thresholds(xml, &def->thresholds);
     format_limits(xml, &def->limits);
     format_autoextend(xml, &def->autoextend);
+    format_chains(xml, &def->chains);
     cst_xml_close(xml, "pool");
     return TRUE;
 }

@@ -293,6 +293,37 @@ static gboolean parse_autoextend(xmlNode *node, CstAutoextend *setting, GError *
     return TRUE;
 }
 
+/* Parses a depth of an attribute. An absent attribute is 0. */
+static gboolean parse_chain_depth(xmlNode *node, const char *name, uint32_t *ret_depth,
+                                  GError **error)
+{
+    g_autofree char *text = cst_xml_attr(node, name);
+    guint64 depth = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, CST_CHAINS_MIN, CST_CHAINS_MAX, &depth, NULL))
+        return cst_fail(error, CST_ERROR_CONFIG,
+                        _("'%s' of the chains of a pool wants a number from %d to %d"), name,
+                        CST_CHAINS_MIN, CST_CHAINS_MAX);
+    *ret_depth = (uint32_t)depth;
+    return TRUE;
+}
+
+/* Parses <cistern:chains warn='8' refuse='16'/>. The last element counts. */
+static gboolean parse_chains(xmlNode *node, CstChainLimits *limits, GError **error)
+{
+    for (xmlNode *child = node->children; child; child = child->next) {
+        if (!is_own_element(child, CST_CHAINS_ELEMENT))
+            continue;
+        if (!parse_chain_depth(child, "warn", &limits->warn, error) ||
+            !parse_chain_depth(child, "refuse", &limits->refuse, error))
+            return FALSE;
+        if (limits->refuse && limits->warn > limits->refuse)
+            return cst_fail(error, CST_ERROR_CONFIG,
+                            _("'warn' of the chains of a pool must not be above 'refuse'"));
+    }
+    return TRUE;
+}
+
 /*
  * Parses <cistern:trash days='7'/>: the days for which deleted volumes are kept. The last element
  * counts, as with options.
@@ -333,7 +364,8 @@ static gboolean parse_body(xmlNode *node, unsigned flags, CstPoolDef *def, GErro
         !cst_options_parse(node, info->options, &def->options, error) ||
         !parse_trash(node, def, error) || !parse_thresholds(node, &def->thresholds, error) ||
         !parse_limits(node, &def->limits, error) ||
-        !parse_autoextend(node, &def->autoextend, error))
+        !parse_autoextend(node, &def->autoextend, error) ||
+        !parse_chains(node, &def->chains, error))
         return FALSE;
     return !(flags & CST_PARSE_LIVE) || parse_live(node, def, error);
 }

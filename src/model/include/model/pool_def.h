@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <base/uuid.h>
+#include <model/chains.h>
 #include <model/growth.h>
 #include <model/limits.h>
 #include <model/pool_type.h>
@@ -124,6 +125,7 @@ typedef struct {
     CstThresholds thresholds; /**< ours */
     CstPoolLimits limits;     /**< ours */
     CstAutoextend autoextend; /**< ours */
+    CstChainLimits chains;    /**< ours */
 } CstPoolDef;
 
 /** The maximum of trash_days: a hundred years. */
