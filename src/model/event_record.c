@@ -30,6 +30,9 @@ static const CstEventKindInfo kinds[CST_EVENT_KIND_LAST] = {
     [CST_EVENT_POOL_EXTEND_FAILED] =
         {"pool-extend-failed", CST_SEVERITY_ERROR, CST_EVENT_LASTS,
          N_("a thin pool or a snapshot is nearly full and cannot be extended")},
+    [CST_EVENT_CHAIN_DEEP] =
+        {"chain-deep", CST_SEVERITY_WARNING, CST_EVENT_LASTS,
+         N_("an operation has made a backing chain as deep as its pool's setting \"warn\"")},
     [CST_EVENT_VOLUME_CREATED] = {"volume-created", CST_SEVERITY_NOTE, CST_EVENT_MOMENT,
                                   N_("a volume was created")},
     [CST_EVENT_VOLUME_DELETED] = {"volume-deleted", CST_SEVERITY_NOTE, CST_EVENT_MOMENT,

@@ -584,9 +584,9 @@ class Images(Doctor):
                     "--backing-vol-format qcow2")
 
     def test_chain_that_is_too_deep(self):
-        self.chain(8)
+        self.chain(6)
         self.silent("chain-too-deep")
-        self.ok("vol-create-as p top 1M --format qcow2 --backing-vol i8 --backing-vol-format qcow2")
+        self.ok("vol-create-as p top 1M --format qcow2 --backing-vol i6 --backing-vol-format qcow2")
         self.repaired("chain-too-deep", "p/top", "warning")
 
     def test_chain_that_leads_back_to_itself(self):

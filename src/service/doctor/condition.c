@@ -47,8 +47,8 @@ static char *definition_compared(char *xml)
 }
 
 /*
- * Whether a start would change the pool. Thresholds, limits and the automatic extension are in
- * force at once.
+ * Whether a start would change the pool. Thresholds, limits, the automatic extension and the limits
+ * of chains are in force at once.
  */
 static gboolean start_would_change(const DoctorRun *run)
 {
@@ -58,6 +58,7 @@ static gboolean start_would_change(const DoctorRun *run)
     same->thresholds = run->next_def->thresholds;
     same->limits = run->next_def->limits;
     same->autoextend = run->next_def->autoextend;
+    same->chains = run->next_def->chains;
     now = definition_compared(cst_pool_def_format(same, NULL));
     next = definition_compared(cst_pool_def_format(run->next_def, NULL));
     return g_strcmp0(now, next) != 0;

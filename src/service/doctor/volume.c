@@ -16,11 +16,10 @@
 #include "core/scan.h"
 #include "core/table.h"
 #include "core/trust.h"
+#include "dependency/depth.h"
 
 #include "access.h"
 
-#define CHAIN_DEEP     8   /* backing files below a volume */
-#define CHAIN_MAX      256 /* a longer chain counts as a loop */
 #define SNAPSHOTS_MANY 64
 #define SNAPSHOT_OLD_S (180 * 86400)
 #define DAY_S          86400
@@ -83,48 +82,28 @@ static void content_check(DoctorRun *run, const CstVolume *volume, const char *o
 
 /* --- the chain -------------------------------------------------------------------------------- */
 
-/* Returns the path of the backing file of the volume at @path; NULL: none, or it is in no pool. */
-static char *backing_of_path(CstService *service, const char *path)
-{
-    g_autoptr(CstPool) pool = NULL;
-    g_autoptr(CstVolume) volume = NULL;
-    g_autofree char *name = NULL;
-
-    if (!cst_service_volume_by_path(service, path, &pool, &name, NULL))
-        return NULL;
-    volume = pool_table_known(pool, name);
-    return volume && volume->extra && volume->extra->backing_trust != CST_TRUST_NONE
-               ? g_strdup(volume->extra->backing_path)
-               : NULL;
-}
-
 /* Follows the declared references down, and checks the access to each file. */
 static void chain_check(DoctorRun *run, const CstVolume *volume, const char *object)
 {
-    g_autofree char *path = g_strdup(volume->extra->backing_path);
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    guint depth = 0;
+    const char *path = volume->extra->backing_path;
+    g_autoptr(GPtrArray) paths = NULL;
+    gboolean is_endless;
 
     if (!path || volume->extra->backing_trust == CST_TRUST_NONE)
         return;
-    while (path && depth < CHAIN_MAX && g_hash_table_add(seen, g_strdup(path))) {
-        char *below;
-
-        depth++;
-        if (cst_mounts_is_local(run->mounts, path))
-            doctor_check_access(run, object, path, DOCTOR_BACKING);
-        below = backing_of_path(run->service, path);
-        g_free(path);
-        path = below;
-    }
-    if (path)
+    paths = chain_paths(run->service, path, &is_endless);
+    for (guint i = 0; i < paths->len; i++)
+        if (cst_mounts_is_local(run->mounts, paths->pdata[i]))
+            doctor_check_access(run, object, paths->pdata[i], DOCTOR_BACKING);
+    if (is_endless)
         doctor_report(run, "chain-loop", object, NULL,
                       _("its backing chain leads back to itself, or has more than %d images"),
-                      CHAIN_MAX);
-    else if (depth > CHAIN_DEEP)
+                      CST_CHAINS_MAX);
+    else if (paths->len + 1 >= cst_chain_limits_warn(&run->next_def->chains))
         doctor_report(run, "chain-too-deep", object,
                       cst_doctor_command("cistern", "vol-flatten", "--", object, NULL),
-                      _("%u images are below it, and each makes reads slower"), depth);
+                      _("its backing chain has %u images, and each makes reads slower"),
+                      paths->len + 1);
 }
 
 /* --- sizes ------------------------------------------------------------------------------------ */

@@ -294,6 +294,7 @@ static gboolean clone_content(CstPool *pool, VolumeClone *clone, GError **error)
     };
     g_auto(VolumeTxn) txn = {.claim.task = clone->task,
                              .copies = TRUE,
+                             .flat = TRUE,
                              .overwrite = (clone->flags & CST_VOL_CREATE_OVERWRITE) != 0};
     CstBlob *from;
 

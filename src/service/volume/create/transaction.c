@@ -33,6 +33,7 @@
 #include "core/scan.h"
 #include "core/table.h"
 #include "core/trust_device.h"
+#include "dependency/depth.h"
 #include "fill.h"
 #include "volume/declare.h"
 #include "volume/protect.h"
@@ -90,6 +91,19 @@ static gboolean claim_name(VolumeTxn *txn, CstPool *pool, const CstVolDef *def, 
     return cst_pool_state_check_create(txn->claim.state, error);
 }
 
+/* Whether the new volume refers to a backing file. */
+static gboolean txn_has_backing(const VolumeTxn *txn, const CstVolDef *def)
+{
+    return !txn->flat && !txn->fills && def->backing && def->backing->path;
+}
+
+static gboolean txn_check_chain(const VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
+                                GError **error)
+{
+    return !txn_has_backing(txn, def) ||
+           chain_check_new(pool, def->name, def->backing->path, error);
+}
+
 static gboolean check_copy_fits(const VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
                                 GError **error)
 {
@@ -142,8 +156,8 @@ gboolean volume_txn_begin(VolumeTxn *txn, CstPool *pool, const CstVolDef *def,
     /* Checked under the claim: from here on no other operation of this service creates the name. */
     told = create_reports_existing(txn, pool, def->name);
     if ((!told && !pool_check_free(pool, txn->claim.state, def->name, error)) ||
-        !pool_check_promise(pool, error) || !txn_promise(txn, pool, def, error) ||
-        (txn->empty && !make_at_once(txn, def, error)))
+        !txn_check_chain(txn, pool, def, error) || !pool_check_promise(pool, error) ||
+        !txn_promise(txn, pool, def, error) || (txn->empty && !make_at_once(txn, def, error)))
         return FALSE;
     if (txn->made)
         return TRUE;
@@ -170,8 +184,9 @@ gboolean volume_txn_begin_clone(VolumeTxn *txn, CstPool *pool, const CstVolDef *
         return TRUE;
     if (!claim_name(txn, pool, def, error) ||
         !pool_check_free(pool, txn->claim.state, def->name, error) ||
-        !pool_check_promise(pool, error) || !txn_promise(txn, pool, def, error) ||
-        !check_copy_fits(txn, pool, def, error) || !record_intent(txn, pool, def, "clone", error))
+        !txn_check_chain(txn, pool, def, error) || !pool_check_promise(pool, error) ||
+        !txn_promise(txn, pool, def, error) || !check_copy_fits(txn, pool, def, error) ||
+        !record_intent(txn, pool, def, "clone", error))
         return FALSE;
     txn->shared = pool == source_pool && cst_pool_state_reserve_clone(txn->claim.state, def, source,
                                                                       snapshot, &txn->draft, &why);
@@ -250,6 +265,8 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     volume_draft_hide(pool, def->name);
     if (!txn->fills)
         event_record_volume(pool, CST_EVENT_VOLUME_CREATED, def->name, NULL);
+    if (txn_has_backing(txn, def))
+        chain_record(pool, def->name);
     return TRUE;
 }
 

@@ -27,9 +27,10 @@ typedef struct {
      * copy.
      */
     gboolean copies;
-    SpaceCopy copy;      /* set by a caller that copies into a file; its source is borrowed */
-    gboolean overwrite;  /* permits to overwrite the content of the existing volume */
-    gboolean image;      /* the copy is an image, so its length is not its capacity */
+    SpaceCopy copy;     /* set by a caller that copies into a file; its source is borrowed */
+    gboolean overwrite; /* permits to overwrite the content of the existing volume */
+    gboolean flat;  /* set by a caller that writes an image without the definition's backing file */
+    gboolean image; /* the copy is an image, so its length is not its capacity */
     const char *content; /* format of the copy, declared for an existing device; NULL: raw */
     /* Set by a caller that creates snapshots as well: the promise of volume and snapshots. */
     uint64_t promised;   /* 0: the capacity */

@@ -22,6 +22,7 @@
 #include "core/pool.h"
 #include "core/scan.h"
 #include "core/table.h"
+#include "dependency/depth.h"
 #include "dependency/guard.h"
 #include "remove.h"
 #include "trash.h"
@@ -124,7 +125,11 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
                         GError **error)
 {
     g_auto(Job) job = {0};
+    gboolean done;
 
     job_begin(&job, pool, "delete", name, &task);
-    return job_end(&job, vol_claim_and_delete(pool, name, flags, task, error), error);
+    done = vol_claim_and_delete(pool, name, flags, task, error);
+    if (done && pool_chain_limits(pool).warn)
+        chain_record_end(pool, name);
+    return job_end(&job, done, error);
 }

@@ -26,6 +26,7 @@
 #include "core/job.h"
 #include "core/promise.h"
 #include "dependency/dependents.h"
+#include "dependency/depth.h"
 #include "dependency/remembered.h"
 #include "image_chain.h"
 #include "volume/running/commit.h"
@@ -144,9 +145,13 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    gboolean done;
 
     job_begin(&job, pool, "commit", name, &task);
     job_may_resume(&job, pool, "%u %s", flags, base ? base : "");
     copy_turn_offer(&turn, pool, task);
-    return job_end(&job, commit_volume(&job, pool, name, base, flags, task, error), error);
+    done = commit_volume(&job, pool, name, base, flags, task, error);
+    if (done)
+        chain_record_change(pool, name);
+    return job_end(&job, done, error);
 }

@@ -22,6 +22,7 @@
 #include "core/copy_turn.h"
 #include "core/intent.h"
 #include "core/job.h"
+#include "dependency/depth.h"
 #include "dependency/guard.h"
 #include "image_chain.h"
 #include "volume/running/job.h"
@@ -114,9 +115,13 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    gboolean done;
 
     job_begin(&job, pool, "flatten", name, &task);
     job_may_resume(&job, pool, "-");
     copy_turn_offer(&turn, pool, task);
-    return job_end(&job, flatten_volume(pool, name, task, error), error);
+    done = flatten_volume(pool, name, task, error);
+    if (done)
+        chain_record_change(pool, name);
+    return job_end(&job, done, error);
 }

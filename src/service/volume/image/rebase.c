@@ -27,6 +27,7 @@
 #include "core/trust.h"
 #include "core/trust_device.h"
 #include "dependency/chain.h"
+#include "dependency/depth.h"
 #include "image_chain.h"
 #include "volume/create/plan.h"
 #include "volume/declare.h"
@@ -166,6 +167,16 @@ static void vol_rebase_clear(Rebase *rebase)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebase, vol_rebase_clear)
 
+/* Fails with LIMIT if the new base makes a chain too deep. */
+static gboolean rebase_check_depth(const Rebase *rebase, GError **error)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(rebase->pool, error);
+    g_autofree char *path = state ? cst_pool_state_vol_path(state, rebase->name) : NULL;
+
+    return path &&
+           chain_check_change(rebase->pool, rebase->name, path, rebase->how->backing, error);
+}
+
 /* The check of a rebase that reads two chains. @data is an array of both. */
 static gboolean rebase_check_chains(gpointer data, GError **error)
 {
@@ -284,7 +295,7 @@ static gboolean rebase_volume(CstPool *pool, const char *name, const CstVolRebas
     image.backing_format = rebase.format;
     if (rebase.base) {
         overlay_enlist(&enlisted, pool, name, rebase.base_pool, rebase.base);
-        if (!check_no_ring(&enlisted, error))
+        if (!check_no_ring(&enlisted, error) || !rebase_check_depth(&rebase, error))
             return FALSE;
     }
     return rebase.base && !image.unsafe ? rebase_upon(&rebase, &image, error)
@@ -296,8 +307,12 @@ gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    gboolean done;
 
     job_begin(&job, pool, "rebase", name, &task);
     copy_turn_offer(&turn, pool, task);
-    return job_end(&job, rebase_volume(pool, name, how, task, error), error);
+    done = rebase_volume(pool, name, how, task, error);
+    if (done)
+        chain_record_change(pool, name);
+    return job_end(&job, done, error);
 }

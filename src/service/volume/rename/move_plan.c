@@ -6,6 +6,7 @@
 #include <base/i18n.h>
 
 #include "core/scan.h"
+#include "dependency/depth.h"
 #include "dependency/guard.h"
 #include "move.h"
 #include "volume/create/plan.h"
@@ -96,7 +97,8 @@ CstVolDef *volume_move_define(const CstVolume *original, CstPool *to, const CstV
     def->capacity = original->capacity;
     if (with_backing && extra && extra->backing_path)
         def->backing = cst_backing_def_new(extra->backing_path, extra->backing_format);
-    if (move_define_format(def, *ret_format, to, error))
+    if ((!def->backing || chain_check_new(to, def->name, def->backing->path, error)) &&
+        move_define_format(def, *ret_format, to, error))
         return def;
     cst_vol_def_free(def);
     return NULL;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <model/chains.h>
+
+#include "core/claim.h"
+
+/**
+ * The depth of backing chains according to the tables of the active pools, and the limits of the
+ * pools (model/chains.h). No image is opened. A backing file in no active pool is one layer, and
+ * its own backing file is unknown. Does storage I/O for volumes that no table has yet.
+ */
+
+/**
+ * Returns the paths of the layers from the file at @path down, as char *: the first is @path. Only
+ * declared references are followed. *ret_is_endless: the chain leads back to itself, or has more
+ * than CST_CHAINS_MAX layers; the result is truncated then.
+ */
+GPtrArray *chain_paths(CstService *service, const char *path, gboolean *ret_is_endless);
+
+/** Returns the limits that are in force. Acquires the pool's lock. */
+CstChainLimits pool_chain_limits(CstPool *pool);
+
+/**
+ * Checks whether a new volume @name of @pool may be based on the file at @backing. LIMIT, naming
+ * the pool, its limit, the depth and the next step.
+ */
+gboolean chain_check_new(CstPool *pool, const char *name, const char *backing, GError **error);
+/**
+ * Checks whether an existing volume may be based on the file at @backing. The volumes that are
+ * based on it become deeper, too, and have the limits of their own pools. A volume whose chain does
+ * not become deeper passes. @path: of the volume. Errors: LIMIT; those of a failed scan.
+ */
+gboolean chain_check_change(CstPool *pool, const char *name, const char *path, const char *backing,
+                            GError **error);
+
+/**
+ * Adds the event of a deep chain after an operation that may have made the chain of the volume
+ * deeper, or its end if the chain is not deep any more. Only a pool with a setting has the event. A
+ * dry run has no effect.
+ */
+void chain_record(CstPool *pool, const char *name);
+/** Calls chain_record() for an existing volume and for the volumes that are based on it. */
+void chain_record_change(CstPool *pool, const char *name);
+/** Adds the end of the event, because the volume has another name or does not exist any more. */
+void chain_record_end(CstPool *pool, const char *name);
