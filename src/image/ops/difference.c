@@ -176,9 +176,17 @@ gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, uns
 {
     const CstRange all = {0, cst_image_capacity(cst_guest_image(guest))};
     g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
-    g_autoptr(CstBlob) marker = cst_marker_new(below);
 
     g_array_append_val(ranges, all);
+    return cst_write_difference_in(from, guest, below, ranges, flags, task, error);
+}
+
+gboolean cst_write_difference_in(CstBlob *from, CstBlob *guest, CstBlob *below,
+                                 const GArray *ranges, unsigned flags, CstTask *task,
+                                 GError **error)
+{
+    g_autoptr(CstBlob) marker = cst_marker_new(below);
+
     return write_ranges(from, guest, marker, ranges, flags, task, error);
 }
 

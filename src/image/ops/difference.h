@@ -17,3 +17,10 @@ typedef enum {
  */
 gboolean cst_write_difference(CstBlob *from, CstBlob *guest, CstBlob *below, unsigned flags,
                               CstTask *task, GError **error);
+/**
+ * Like cst_write_difference(), in @ranges only (of CstRange, ascending, without overlaps). Advances
+ * @task by their length.
+ */
+gboolean cst_write_difference_in(CstBlob *from, CstBlob *guest, CstBlob *below,
+                                 const GArray *ranges, unsigned flags, CstTask *task,
+                                 GError **error);
