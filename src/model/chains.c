@@ -31,3 +31,25 @@ const char *cst_chain_state_word(int state)
 
     return state >= 0 && state < CST_CHAIN_STATE_LAST ? words[state] : NULL;
 }
+
+void cst_merged_layer_free(CstMergedLayer *layer)
+{
+    if (!layer)
+        return;
+    g_free(layer->name);
+    g_free(layer->problem);
+    g_free(layer);
+}
+
+const char *cst_layer_state_word(int state)
+{
+    static const char *const words[] = {N_("used"), N_("unused"), N_("deleted")};
+
+    return state >= 0 && state < CST_LAYER_STATE_LAST ? words[state] : NULL;
+}
+
+void cst_consolidation_clear(CstConsolidation *consolidation)
+{
+    g_clear_pointer(&consolidation->layers, g_ptr_array_unref);
+    g_clear_pointer(&consolidation->base, g_free);
+}

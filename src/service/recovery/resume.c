@@ -19,6 +19,7 @@
 #include <base/log.h>
 #include <base/log_context.h>
 #include <base/test_point.h>
+#include <service/chains.h>
 #include <service/images.h>
 #include <service/volumes.h>
 #include <store/job_files.h>
@@ -74,15 +75,28 @@ static gboolean resume_commit(CstPool *pool, const char *volume, const char *how
     return cst_vol_commit(pool, volume, base[1] ? base + 1 : NULL, flags, task, error);
 }
 
+/* "FLAGS BASE", as written by cst_vol_consolidate(). */
+static gboolean resume_consolidate(CstPool *pool, const char *volume, const char *how,
+                                   CstTask *task, GError **error)
+{
+    const char *base = strchr(how, ' ');
+    g_auto(CstConsolidation) result = {0};
+    CstVolConsolidate again = {0};
+
+    if (!base || sscanf(how, "%u", &again.flags) != 1)
+        return invalid_record(error);
+    again.base = base + 1;
+    return cst_vol_consolidate(pool, volume, &again, task, &result, error);
+}
+
 typedef struct {
     const char *kind;
     ResumeFunc resume;
 } Resumable;
 
 static const Resumable resumables[] = {
-    {"wipe", resume_wipe},
-    {"flatten", resume_flatten},
-    {"commit", resume_commit},
+    {"wipe", resume_wipe},         {"flatten", resume_flatten},
+    {"commit", resume_commit},     {"consolidate", resume_consolidate},
     {"sparsify", resume_sparsify},
 };
 

@@ -302,13 +302,14 @@ static uint64_t leave_job(Fixture *f, const char *pool_name, const char *kind, c
     return id;
 }
 
+/* A layer that a job has deleted has no data. */
 static gboolean has_data(Fixture *f, const char *pool_name, const char *name)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(f->service, pool_name, NULL);
     CstVolInfo info;
 
-    assert_true(cst_vol_get_info(pool, name, &info, NULL));
-    return info.allocation >= DATA_LEN;
+    return fixture_exists(f, pool_name, name) && cst_vol_get_info(pool, name, &info, NULL) &&
+           info.allocation >= DATA_LEN;
 }
 
 /* The job's file is the only information of the next daemon. */
@@ -331,6 +332,10 @@ static void job_is_resumed_with_its_options(void **state)
         {"unknown", "wipe", "99", CST_JOB_FAILED, FALSE, FALSE, TRUE},
         {"blank", "wipe", "", CST_JOB_FAILED, FALSE, FALSE, TRUE},
         {"flat", "flatten", "-", CST_JOB_DONE, FALSE, FALSE, TRUE},
+        {"layers", "consolidate", "1 %s/base", CST_JOB_DONE, FALSE, FALSE, TRUE},
+        {"direct", "consolidate", "1 %s/middle", CST_JOB_DONE, FALSE, FALSE, TRUE},
+        {"absent", "consolidate", "0 %s/none", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"bare", "consolidate", "0", CST_JOB_FAILED, FALSE, FALSE, TRUE},
     };
     Fixture *f = *state;
     uint64_t ids[G_N_ELEMENTS(jobs)];
@@ -354,6 +359,8 @@ static void job_is_resumed_with_its_options(void **state)
             has_data(f, jobs[i].pool, "top") != jobs[i].in_top)
             fail_msg("%s: data in the wrong place (%s)", jobs[i].pool, job->error);
     }
+    assert_false(fixture_exists(f, "layers", "middle"));
+    assert_true(fixture_exists(f, "direct", "middle"));
 }
 
 int main(void)

@@ -48,3 +48,49 @@ uint32_t cst_chain_limits_warn(const CstChainLimits *limits);
 CstChainState cst_chain_limits_judge(const CstChainLimits *limits, uint32_t depth);
 /** Returns "ok", "deep" or "full", marked with N_(); NULL: not a state. */
 const char *cst_chain_state_word(int state);
+
+/* --- consolidation ---------------------------------------------------------------------------- */
+
+typedef enum {
+    CST_CONSOLIDATE_DELETE = 1 << 0 /**< delete merged layers without a user */
+} CstConsolidateFlags;
+
+/** How a run of layers is merged into a volume. Strings are borrowed. */
+typedef struct {
+    const char *base; /**< layer that stays as the backing file, by name or path; NULL: by @keep */
+    uint32_t keep;    /**< images that the chain has afterwards at most; 0: CST_CONSOLIDATE_KEEP */
+    unsigned flags;   /**< CstConsolidateFlags */
+} CstVolConsolidate;
+
+/** The volume and its last layer remain. */
+#define CST_CONSOLIDATE_KEEP 2
+
+typedef enum {
+    CST_LAYER_USED,   /**< another image is based on it, or that is unknown */
+    CST_LAYER_UNUSED, /**< no image is based on it */
+    CST_LAYER_DELETED,
+    CST_LAYER_STATE_LAST
+} CstLayerState;
+
+/** A layer whose content was merged into a volume. */
+typedef struct {
+    char *name; /**< POOL/VOLUME, or the path of a file in no active pool */
+    CstLayerState state;
+    char *problem; /**< why it was not deleted; NULL: no problem */
+} CstMergedLayer;
+
+/** NULL is accepted. */
+void cst_merged_layer_free(CstMergedLayer *layer);
+/** Returns "used", "unused" or "deleted", marked with N_(); NULL: not a state. */
+const char *cst_layer_state_word(int state);
+
+/** The result of a consolidation, or its plan. */
+typedef struct {
+    GPtrArray *layers; /**< of CstMergedLayer *, from the volume down; empty: there are none */
+    char *base;        /**< the layer that stays below the volume; NULL: without @layers */
+    uint64_t bytes;    /**< data of the layers that is copied at most */
+    uint32_t depth;    /**< images of the chain afterwards */
+} CstConsolidation;
+
+void cst_consolidation_clear(CstConsolidation *consolidation);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CstConsolidation, cst_consolidation_clear)

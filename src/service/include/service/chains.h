@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <base/task.h>
 #include <model/chains.h>
 #include <service/pools.h>
 
 /** Maximum number of layers in all chains of one answer. */
-#define CST_POOL_CHAINS_LAYERS 65536
+#define CST_POOL_CHAINS_LAYERS 32768
 
 /**
  * Returns the backing chains of an active pool as CstPoolChain *, the deepest first: each volume of
@@ -15,3 +16,22 @@
  */
 GPtrArray *cst_pool_chains(CstPool *pool, CstChainLimits *ret_limits, guint *ret_left,
                            GError **error);
+
+/**
+ * Merges a run of layers of the volume's backing chain into the volume, as a job. The content of
+ * the volume stays the same at every point in time. The layers are not changed, because other
+ * volumes may be based on them. A layer without a user stays as a volume, or is deleted as by
+ * cst_vol_delete() if the flags say so and it is in @pool. A failed deletion is a problem of the
+ * layer in *ret, and no failure. A chain that is short enough is left as it is.
+ *
+ * If a running domain has the volume as its disk, QEMU copies the data. After kill -9 the next
+ * daemon resumes the job. Errors: NO_SPACE if the data certainly does not fit; NOT_FOUND if the
+ * volume is not based on how->base; INVALID, STATE, BUSY. The caller clears *ret.
+ */
+gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,
+                             CstTask *task, CstConsolidation *ret, GError **error);
+/**
+ * Returns what cst_vol_consolidate() would do. Reads the tables of the images, and changes nothing.
+ */
+gboolean cst_vol_consolidate_plan(CstPool *pool, const char *name, const CstVolConsolidate *how,
+                                  CstTask *task, CstConsolidation *ret, GError **error);

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Merges a run of layers of a backing chain into the volume on top.
+ *
+ *   plan    opens the chain for reading, and finds the layer that stays as the base
+ *   merge   opens the chain again with the volume for writing. The image engine copies the data of
+ *           the layers between, and then changes the reference of the volume in one step. If a
+ *           running domain has the volume as its disk, QEMU does both (a block pull of libvirt with
+ *           a base)
+ *   delete  the layers without a user, from the top down, if the caller wants that
+ *
+ * Between plan and merge no claim is held, so the merge finds the base again by its path. The
+ * layers are only read, because other volumes may be based on them.
+ *
+ * The content of the volume is the same at every point in time, and a repetition continues. The
+ * record for the resumption has the path of the base: a repetition after the change of the
+ * reference finds no layer between, and ends. Layers that were not deleted until then stay.
+ */
+#include <service/chains.h>
+
+#include <string.h>
+
+#include <base/crash.h>
+#include <base/dry_run.h>
+#include <base/error.h>
+#include <base/flags.h>
+#include <base/i18n.h>
+#include <base/room.h>
+#include <image/consolidate.h>
+#include <service/volumes.h>
+
+#include "core/copy_turn.h"
+#include "core/domains.h"
+#include "core/job.h"
+#include "core/space.h"
+#include "dependency/dependents.h"
+#include "dependency/depth.h"
+#include "dependency/guard.h"
+#include "image_chain.h"
+#include "volume/declare.h"
+#include "volume/running/commit.h"
+#include "volume/running/job.h"
+
+typedef struct {
+    CstPool *pool;
+    const char *name;
+    const CstVolConsolidate *how;
+    CstTask *task;
+    char *base;        /* path of the layer that stays; NULL: no layer is merged */
+    GPtrArray *merged; /* of MergedVolume * */
+    CstConsolidation *ret;
+} Consolidate;
+
+/* A layer between the volume and the base. */
+typedef struct {
+    CstPool *pool; /* a reference; NULL: a file in no active pool */
+    char *name, *path;
+} MergedVolume;
+
+static void merged_volume_free(gpointer data)
+{
+    MergedVolume *merged = data;
+
+    g_clear_pointer(&merged->pool, cst_pool_unref);
+    g_free(merged->name);
+    g_free(merged->path);
+    g_free(merged);
+}
+
+static void consolidate_clear(Consolidate *work)
+{
+    g_clear_pointer(&work->base, g_free);
+    g_clear_pointer(&work->merged, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Consolidate, consolidate_clear)
+
+/* --- the plan --------------------------------------------------------------------------------- */
+
+static char *layer_shown(const ImageLink *link)
+{
+    return link->claim.pool
+               ? g_strconcat(cst_pool_name(link->claim.pool), "/", link->claim.name, NULL)
+               : g_strdup(link->path);
+}
+
+/* Sets *ret_index to the index of the layer that stays; below 2: no layer is merged. */
+static gboolean find_base(const Consolidate *work, const ImageChain *chain, guint *ret_index,
+                          GError **error)
+{
+    const guint keep = work->how->keep ? work->how->keep : CST_CONSOLIDATE_KEEP;
+    const char *base = work->how->base;
+    const guint length = chain->links->len;
+
+    if (keep < CST_CONSOLIDATE_KEEP)
+        return cst_fail(error, CST_ERROR_INVALID,
+                        _("a chain of volume '%s' with one image needs no backing file; copy its "
+                          "whole content (vol-flatten)"),
+                        work->name);
+    *ret_index = length > keep ? length - keep + 1 : 0;
+    if (!base)
+        return TRUE;
+    for (guint i = 1; i < length; i++) {
+        const ImageLink *link = image_chain_link(chain, i);
+
+        if (strcmp(link->volume->name, base) == 0 || g_strcmp0(link->path, base) == 0) {
+            *ret_index = i;
+            return TRUE;
+        }
+    }
+    return cst_fail(error, CST_ERROR_NOT_FOUND, _("volume '%s' is not based on '%s'"), work->name,
+                    base);
+}
+
+/* Whether the change of the reference is possible. */
+static gboolean check_reference(const ImageChain *chain, guint base, GError **error)
+{
+    const ImageLink *link = image_chain_link(chain, 0);
+
+    if (link->volume->type != CST_VOL_FILE)
+        return cst_fail(
+            error, CST_ERROR_UNSUPPORTED,
+            _("volume '%s' is no file, and references of images on devices are not followed"),
+            link->claim.name);
+    return cst_chain_check_consolidate(chain->chain, base, error) &&
+           image_chain_backing_not_kept(chain, 1, error);
+}
+
+/*
+ * Computes the bytes to copy. QEMU may change the tables of the volume during the reading. The
+ * allocation of the layers is the most that can be copied then.
+ */
+static gboolean measure(const Consolidate *work, const ImageChain *chain, guint base,
+                        uint64_t *ret_bytes, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (cst_chain_measure_consolidate(chain->chain, base, work->task, ret_bytes, &why))
+        return TRUE;
+    if (!volume_content_is_odd(why)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    *ret_bytes = 0;
+    for (guint i = 1; i < base; i++)
+        *ret_bytes += image_chain_link(chain, i)->volume->allocation;
+    return TRUE;
+}
+
+static void keep_layers(Consolidate *work, const ImageChain *chain, guint base)
+{
+    for (guint i = 1; i < base; i++) {
+        const ImageLink *link = image_chain_link(chain, i);
+        MergedVolume *merged = g_new0(MergedVolume, 1);
+        CstMergedLayer *layer = g_new0(CstMergedLayer, 1);
+
+        merged->pool = link->claim.pool ? cst_pool_ref(link->claim.pool) : NULL;
+        merged->name = g_strdup(link->claim.name);
+        merged->path = g_strdup(link->path);
+        g_ptr_array_add(work->merged, merged);
+        layer->name = layer_shown(link);
+        g_ptr_array_add(work->ret->layers, layer);
+    }
+    work->ret->base = layer_shown(image_chain_link(chain, base));
+}
+
+/* Finds the base and the layers between, and closes the chain again. */
+static gboolean consolidate_plan(Consolidate *work, GError **error)
+{
+    g_auto(ImageChain) chain = {.task = work->task};
+    guint base;
+
+    work->merged = g_ptr_array_new_with_free_func(merged_volume_free);
+    work->ret->layers = g_ptr_array_new_with_free_func((GDestroyNotify)cst_merged_layer_free);
+    if (!image_chain_open(&chain, work->pool, work->name, error) ||
+        !find_base(work, &chain, &base, error))
+        return FALSE;
+    work->ret->depth = chain.links->len;
+    if (base < 2)
+        return TRUE;
+    work->ret->depth -= base - 1;
+    work->base = g_strdup(image_chain_link(&chain, base)->path);
+    keep_layers(work, &chain, base);
+    return check_reference(&chain, base, error) &&
+           measure(work, &chain, base, &work->ret->bytes, error);
+}
+
+/* --- the merge -------------------------------------------------------------------------------- */
+
+/* Finds the base of the plan in the chain that is open for the merge. */
+static gboolean find_base_again(const Consolidate *work, const ImageChain *chain, guint *ret_index,
+                                GError **error)
+{
+    for (guint i = 2; i < chain->links->len; i++)
+        if (g_strcmp0(image_chain_link(chain, i)->path, work->base) == 0) {
+            *ret_index = i;
+            return TRUE;
+        }
+    return cst_fail(error, CST_ERROR_STATE,
+                    _("the backing chain of volume '%s' changed during the operation"), work->name);
+}
+
+/* Fails with NO_SPACE if the data certainly does not fit. */
+static gboolean check_room(const Consolidate *work, const ImageChain *chain, GError **error)
+{
+    const CstRoom room = pool_room(image_chain_link(chain, 0)->claim.state);
+
+    return !room.known || work->ret->bytes <= room.bytes ||
+           cst_room_fail_pool(work->name, cst_pool_name(work->pool), work->ret->bytes, room.bytes,
+                              error);
+}
+
+/* libvirt reports success by the definition of the domain, so the header is read, too. */
+static gboolean check_header(const ImageLink *link, const char *former, GError **error)
+{
+    const CstImageFormat *format = cst_image_format_find(link->volume->format, error);
+    g_auto(CstImageInfo) info = {0};
+
+    if (!format || !cst_image_inspect(link->blob, format, &info, error))
+        return FALSE;
+    return g_strcmp0(info.backing, former) != 0 ||
+           cst_fail(error, CST_ERROR_FAILED,
+                    _("libvirt claims to have merged the layers of volume '%s', but the image "
+                      "still refers to its former backing file"),
+                    link->claim.name);
+}
+
+/* The definition of a transient domain need not change: the image keeps its name. */
+static gboolean merge_in_domain(const ImageChain *chain, guint base, GError **error)
+{
+    const ImageLink *link = image_chain_link(chain, 0), *below = image_chain_link(chain, base);
+    g_autofree char *former = g_strdup(cst_chain_info(chain->chain, 0)->backing);
+    CstHypervisorJobRequest request = {.kind = CST_HYPERVISOR_JOB_PULL, .transient = TRUE};
+    CstHypervisorVolume volume;
+    CstHypervisorPivot pivot;
+    CstHypervisorJob *job;
+
+    if (!below->claim.pool)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("'%s' is no volume of an active pool, so it cannot stay as the backing "
+                          "file of a running domain; define and start a pool that contains it"),
+                        below->path);
+    volume = volume_domain_identity(&below->claim);
+    request.base = &volume;
+    if (!cst_may_change(error))
+        return FALSE;
+    job = running_job_start(&link->claim, chain->disk, &request, &pivot, error);
+    if (!job)
+        return FALSE;
+    cst_hypervisor_job_end(job);
+    if (!check_header(link, former, error))
+        return FALSE;
+    /* QEMU has a merged layer open for a moment, and it could not be deleted. */
+    for (guint i = 1; i < base; i++)
+        if (image_chain_link(chain, i)->claim.pool)
+            running_job_await_release(&image_chain_link(chain, i)->claim, NULL);
+    return TRUE;
+}
+
+static gboolean merge_in_engine(ImageChain *chain, const CstConsolidate *how, CstTask *task,
+                                GError **error)
+{
+    cst_chain_set_check(chain->chain, image_chain_check, chain);
+    return cst_chain_consolidate(chain->chain, how, task, error);
+}
+
+static gboolean consolidate_merge(const Consolidate *work, GError **error)
+{
+    g_auto(ImageChain)
+        chain = {.task = work->task, .write = TRUE, .at_rest = TRUE, .with_domain = TRUE};
+    CstConsolidate how;
+
+    if (!image_chain_open(&chain, work->pool, work->name, error) ||
+        !find_base_again(work, &chain, &how.base, error) ||
+        !check_reference(&chain, how.base, error) || !check_room(work, &chain, error))
+        return FALSE;
+    for (guint i = 0; i < how.base; i++)
+        if (image_chain_link(&chain, i)->claim.pool &&
+            !running_commit_is_settled(&image_chain_link(&chain, i)->claim, error))
+            return FALSE;
+    how.backing = work->base;
+    how.backing_format = image_chain_link(&chain, how.base)->volume->format;
+    CST_CRASH_POINT("vol.consolidate.opened");
+    if (chain.disk ? !merge_in_domain(&chain, how.base, error)
+                   : !merge_in_engine(&chain, &how, work->task, error))
+        return FALSE;
+    CST_CRASH_POINT("vol.consolidate.merged");
+    trust_note_backing(&image_chain_link(&chain, 0)->claim, how.backing, how.backing_format);
+    return TRUE;
+}
+
+/* --- layers without a user -------------------------------------------------------------------- */
+
+/*
+ * Finds the layers that no image uses, except the layers above that are not used either. @done: the
+ * volume itself is not based on the first layer any more.
+ */
+static void judge_layers(const Consolidate *work, gboolean done)
+{
+    gboolean is_unused = TRUE;
+
+    for (guint i = 0; i < work->merged->len; i++) {
+        const MergedVolume *merged = g_ptr_array_index(work->merged, i);
+        CstMergedLayer *layer = g_ptr_array_index(work->ret->layers, i);
+        g_autoptr(GPtrArray) overlays =
+            merged->pool ? volume_overlays(merged->pool, merged->path, NULL) : NULL;
+        const guint own = i > 0 || !done ? 1 : 0;
+
+        if (!merged->pool)
+            layer->problem = g_strdup(_("it is in no active pool"));
+        is_unused = is_unused && overlays && overlays->len <= own;
+        layer->state = is_unused ? CST_LAYER_UNUSED : CST_LAYER_USED;
+    }
+}
+
+/* A layer in another pool stays, because its owner decides about it. */
+static gboolean delete_layers(const Consolidate *work, GError **error)
+{
+    for (guint i = 0; i < work->merged->len; i++) {
+        const MergedVolume *merged = g_ptr_array_index(work->merged, i);
+        CstMergedLayer *layer = g_ptr_array_index(work->ret->layers, i);
+        g_autoptr(GError) why = NULL;
+
+        if (layer->state != CST_LAYER_UNUSED)
+            return TRUE;
+        if (!cst_task_check(work->task, error))
+            return FALSE;
+        if (merged->pool != work->pool) {
+            layer->problem = g_strdup(_("it is in another pool"));
+            return TRUE;
+        }
+        if (!cst_vol_delete(merged->pool, merged->name, 0, NULL, &why)) {
+            layer->problem = g_strdup(why->message);
+            return TRUE;
+        }
+        layer->state = CST_LAYER_DELETED;
+    }
+    return TRUE;
+}
+
+/* --- the operation ---------------------------------------------------------------------------- */
+
+static gboolean consolidate_volume(Consolidate *work, Job *job, GError **error)
+{
+    if (!consolidate_plan(work, error))
+        return FALSE;
+    if (!work->base)
+        return cst_may_change(error);
+    job_may_resume(job, work->pool, "%u %s", work->how->flags, work->base);
+    if (!consolidate_merge(work, error))
+        return FALSE;
+    judge_layers(work, TRUE);
+    chain_record_change(work->pool, work->name);
+    return !(work->how->flags & CST_CONSOLIDATE_DELETE) || delete_layers(work, error);
+}
+
+gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,
+                             CstTask *task, CstConsolidation *ret, GError **error)
+{
+    g_auto(Job) job = {0};
+    g_auto(CopyTurn) turn = {0};
+    g_auto(Consolidate) work = {.pool = pool, .name = name, .how = how, .ret = ret};
+
+    if (!cst_flags_check(how->flags, CST_CONSOLIDATE_DELETE, "storageVolConsolidate", error))
+        return FALSE;
+    job_begin(&job, pool, "consolidate", name, &task);
+    work.task = task;
+    copy_turn_offer(&turn, pool, task);
+    return job_end(&job, consolidate_volume(&work, &job, error), error);
+}
+
+gboolean cst_vol_consolidate_plan(CstPool *pool, const char *name, const CstVolConsolidate *how,
+                                  CstTask *task, CstConsolidation *ret, GError **error)
+{
+    g_auto(Consolidate) work = {.pool = pool, .name = name, .how = how, .task = task, .ret = ret};
+
+    if (!consolidate_plan(&work, error))
+        return FALSE;
+    judge_layers(&work, FALSE);
+    return TRUE;
+}
