@@ -10,12 +10,25 @@
 #include "api_private.h"
 
 static const CstProcedure *const tables[] = {
-    cst_api_pool_procedures,     cst_api_volume_procedures, cst_api_image_procedures,
-    cst_api_snapshot_procedures, cst_api_stream_procedures, cst_api_job_procedures,
-    cst_api_schedule_procedures, cst_api_tag_procedures,    cst_api_event_procedures,
-    cst_api_audit_procedures,    cst_api_secret_procedures, cst_api_host_procedures,
-    cst_api_trash_procedures,    cst_api_domain_procedures, cst_api_empty_procedures,
-    cst_api_usage_procedures,    cst_api_doctor_procedures, NULL,
+    cst_api_pool_procedures,
+    cst_api_volume_procedures,
+    cst_api_image_procedures,
+    cst_api_snapshot_procedures,
+    cst_api_stream_procedures,
+    cst_api_job_procedures,
+    cst_api_schedule_procedures,
+    cst_api_tag_procedures,
+    cst_api_event_procedures,
+    cst_api_audit_procedures,
+    cst_api_secret_procedures,
+    cst_api_host_procedures,
+    cst_api_trash_procedures,
+    cst_api_domain_procedures,
+    cst_api_empty_procedures,
+    cst_api_usage_procedures,
+    cst_api_doctor_procedures,
+    cst_api_chain_procedures,
+    NULL,
 };
 
 void cst_procedure_index_add(CstProcedureIndex *index, const CstProcedure *table)

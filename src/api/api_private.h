@@ -20,6 +20,7 @@ extern const CstProcedure cst_api_schedule_procedures[];
 extern const CstProcedure cst_api_event_procedures[];
 extern const CstProcedure cst_api_audit_procedures[];
 extern const CstProcedure cst_api_usage_procedures[];
+extern const CstProcedure cst_api_chain_procedures[];
 extern const CstProcedure cst_api_secret_procedures[];
 extern const CstProcedure cst_api_tag_procedures[];
 extern const CstProcedure cst_api_host_procedures[];

@@ -36,6 +36,7 @@ static const AuditShape shapes[] = {
     {TYPE(vol_stream_args), SHAPE_VOLUME, AT(vol_stream_args, vol), {{0}}},
     {TYPE(vol_patch_args), SHAPE_VOLUME, AT(vol_patch_args, vol), {{0}}},
     {TYPE(vol_commit_args), SHAPE_VOLUME, AT(vol_commit_args, vol), {{0}}},
+    {TYPE(vol_consolidate_args), SHAPE_VOLUME, AT(vol_consolidate_args, vol), {{0}}},
     {TYPE(vol_rebase_args), SHAPE_VOLUME, AT(vol_rebase_args, vol), {{0}}},
     {TYPE(vol_declare_args), SHAPE_VOLUME, AT(vol_declare_args, vol), {{0}}},
     {TYPE(vol_tag_args),

@@ -44,6 +44,10 @@ MORE = [
     Operation("pool-trash", "pool-trash p --days 7"),
     Operation("pool-limits", "pool-limits p --overcommit 1.5 --quota 1T"),
     Operation("create-limited", "vol-create-as p new 1M", ["pool-limits p --quota 1T"]),
+    Operation("pool-chains", "pool-chains p --warn 8 --refuse 16"),
+    Operation("create-in-chain", "vol-create-as p new 1M --format qcow2 --backing-vol cow "
+              "--backing-vol-format qcow2", ["pool-chains p --warn 2 --refuse 2"],
+              content="images"),
     Operation("pool-thresholds", "pool-thresholds p --warn 80"),
     Operation("pool-autoextend", "pool-autoextend g --threshold 80 --step 10",
               ["pool-define-as g logical --source-name vg --target /dev/vg"]),
@@ -108,7 +112,8 @@ MORE = [
 
 # Operations of tests/crash that this suite plays, one of a kind.
 CRASH = ("create-raw", "create-qcow2", "create-overlay", "clone-qcow2", "create-from-raw",
-         "resize-raw-allocate", "resize-qcow2", "delete-raw", "upload", "wipe", "flatten", "commit",
+         "resize-raw-allocate", "resize-qcow2", "delete-raw", "upload", "wipe", "flatten", "commit", "consolidate",
+         "consolidate-delete",
          "rebase", "convert", "move-raw", "move-converted", "sparsify", "snap-create-qcow2",
          "snap-revert-qcow2", "snap-delete-qcow2", "snap-rename-qcow2", "snap-clone-qcow2",
          "rename", "rename-base", "trash", "trash-restore", "trash-empty", "define", "undefine",

@@ -25,6 +25,7 @@ CASES = {
     "vol-export": "vol-export v {at}/data --pool p",
     "vol-resize": "vol-resize v 1M --pool p --shrink",
     "vol-commit": "vol-commit top --pool p",
+    "vol-consolidate": "vol-consolidate layer2 --pool p --delete-layers",
     "snap-revert": "snap-revert snapped s --pool p",
     "snap-delete": "snap-delete snapped s --pool p",
     "pool-delete": "pool-delete idle",
@@ -62,6 +63,7 @@ MISSING = {
     "vol-export, snapshot": "vol-export snapped {at}/data --pool p --snapshot nosuch",
     "vol-resize": "vol-resize nosuch 1M --pool p --shrink",
     "vol-commit": "vol-commit nosuch --pool p",
+    "vol-consolidate": "vol-consolidate nosuch --pool p --delete-layers",
     "snap-revert": "snap-revert snapped nosuch --pool p",
     "snap-delete": "snap-delete snapped nosuch --pool p",
     "pool-delete": "pool-delete nosuch",
@@ -85,11 +87,12 @@ MISSING = {
 # The same commands where they destroy nothing.
 HARMLESS = ("vol-resize v 8M --pool p", "vol-download v {at}/fresh --pool p",
             "image-resize {at}/old.img 9M -f qcow2", "image-amend {at}/old.img -f qcow2 -o size=9M",
-            "image-create {at}/fresh.img 1M --format raw",
+            "image-create {at}/fresh.img 1M --format raw", "vol-consolidate top --pool p",
             "image-dd -f raw if={at}/data of={at}/part.img", "image-bench {at}/data -f raw -c 4",
             "image-snapshot {at}/p/snapped -f qcow2 --create other", "pool-build idle")
 # virsh has none of these.
-OURS = ("image-", "snap-", "backup-", "trash-", "schedule-", "vol-commit", "vol-copy", "vol-export")
+OURS = ("image-", "snap-", "backup-", "trash-", "schedule-", "vol-commit", "vol-consolidate",
+        "vol-copy", "vol-export")
 
 
 class Confirm(WithDaemon):
@@ -104,6 +107,9 @@ class Confirm(WithDaemon):
         self.ok("vol-create-as p v 4M; vol-create-as p base 4M --format qcow2; "
                 "vol-create-as p top 4M --format qcow2 --backing-vol base --backing-vol-format qcow2; "
                 "vol-create-as p snapped 4M --format qcow2; "
+                "vol-create-as p layer0 4M --format qcow2; "
+                "vol-create-as p layer1 4M --format qcow2 --backing-vol layer0 --backing-vol-format qcow2; "
+                "vol-create-as p layer2 4M --format qcow2 --backing-vol layer1 --backing-vol-format qcow2; "
                 "vol-create-as kept gone 1M; vol-delete gone --pool kept; "
                 f"pool-define-as idle dir --target {self.at('idle')}; secret-define {secret}")
         peers.run(["qemu-img", "snapshot", "-c", "s", self.at("p", "snapped")])

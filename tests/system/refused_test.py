@@ -58,7 +58,7 @@ UNFIT = (("running", "job = yes", "", "virsh domjobabort 'web1'"),
 PERMITTED = {
     "snap-clone", "snap-create", "snap-rename", "trash-empty", "trash-restore", "vol-clone",
     "vol-convert", "vol-create", "vol-create-as", "vol-create-from", "vol-export", "vol-import",
-    "vol-download", "vol-note", "vol-protect", "vol-tag", "vol-trust", "vol-unprotect",
+    "vol-consolidate", "vol-download", "vol-note", "vol-protect", "vol-tag", "vol-trust", "vol-unprotect",
 }
 
 

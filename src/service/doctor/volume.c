@@ -101,7 +101,7 @@ static void chain_check(DoctorRun *run, const CstVolume *volume, const char *obj
                       CST_CHAINS_MAX);
     else if (paths->len + 1 >= cst_chain_limits_warn(&run->next_def->chains))
         doctor_report(run, "chain-too-deep", object,
-                      cst_doctor_command("cistern", "vol-flatten", "--", object, NULL),
+                      cst_doctor_command("cistern", "vol-consolidate", "--", object, NULL),
                       _("its backing chain has %u images, and each makes reads slower"),
                       paths->len + 1);
 }

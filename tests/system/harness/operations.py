@@ -52,6 +52,9 @@ STARTED = DEFINED + ["pool-build n", "pool-start n"]
 OVERLAY = ["vol-create-as p over 1M --format qcow2 --backing-vol cow --backing-vol-format qcow2"]
 OVERLAYS = OVERLAY + ["vol-create-as p above 1M --format qcow2 --backing-vol cow "
                       "--backing-vol-format qcow2", "vol-protect cow --pool p"]
+LAYERS = OVERLAY + ["!qemu-io -f qcow2 -c 'write -P 8 0 200k' {p}/over",
+                    "vol-create-as p third 1M --format qcow2 --backing-vol over "
+                    "--backing-vol-format qcow2"]
 # Both volumes with two snapshots, and with something else in them since the last one.
 SHOTS = ["snap-create raw one --pool p", "vol-upload raw {f}/payload --pool p",
          "snap-create raw two --pool p", "vol-upload raw {f}/payload2 --pool p"]
@@ -122,6 +125,9 @@ OPERATIONS = [
               content="any"),
     Operation("flatten", "vol-flatten over --pool p", OVERLAY, content="images"),
     Operation("commit", "vol-commit over --pool p --yes", OVERLAY, content="any"),
+    Operation("consolidate", "vol-consolidate third --pool p", LAYERS, content="images"),
+    Operation("consolidate-delete", "vol-consolidate third --pool p --delete-layers --yes", LAYERS,
+              content="images", partway=True),
     Operation("rebase", "vol-rebase over --pool p --backing-vol raw --backing-vol-format raw",
               OVERLAY, content="images"),
     Operation("convert", "vol-convert over new --pool p --format qcow2 --compress", OVERLAY,

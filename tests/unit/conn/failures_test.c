@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <base/error.h>
+#include <conn/chains.h>
 #include <conn/domains.h>
 #include <conn/secrets.h>
 #include <conn/trash.h>
@@ -119,6 +120,11 @@ static union {
     CstSnapshotSet set;
     CstForecast spaces[CST_USAGE_SPACE_LAST];
     CstPoolPromise promise;
+    struct {
+        CstChainLimits limits;
+        guint left;
+    } chains;
+    CstConsolidation consolidation;
     char *text;
 } result;
 static GPtrArray names;
@@ -131,120 +137,124 @@ static CstSecretBytes value;
     {                                           \
         return (expression) ? TRUE : FALSE;     \
     }
-#define CALLS                                                                                    \
-    X(hostname, cst_conn_hostname(conn, error))                                                  \
-    X(type, cst_conn_type(conn, error))                                                          \
-    X(uri, cst_conn_uri(conn, error))                                                            \
-    X(lib_version, cst_conn_lib_version(conn, &result.number, error))                            \
-    X(hv_version, cst_conn_hv_version(conn, &result.number, error))                              \
-    X(capabilities, cst_conn_capabilities(conn, error))                                          \
-    X(set_dry_run, cst_conn_set_dry_run(conn, TRUE, error))                                      \
-    X(set_detach, cst_conn_set_detach(conn, TRUE, error))                                        \
-    X(pool_list, cst_conn_pool_list(conn, 0, error))                                             \
-    X(pool_by_name, cst_conn_pool_by_name(conn, name, error))                                    \
-    X(pool_by_uuid, cst_conn_pool_by_uuid(conn, &uuid, error))                                   \
-    X(pool_by_target, cst_conn_pool_by_target(conn, "/n", error))                                \
-    X(pool_define, cst_conn_pool_define(conn, "<pool/>", 0, error))                              \
-    X(pool_create, cst_conn_pool_create(conn, "<pool/>", 0, error))                              \
-    X(pool_undefine, cst_conn_pool_undefine(conn, &pool, error))                                 \
-    X(pool_build, cst_conn_pool_build(conn, &pool, 0, error))                                    \
-    X(pool_start, cst_conn_pool_start(conn, &pool, 0, error))                                    \
-    X(pool_stop, cst_conn_pool_stop(conn, &pool, error))                                         \
-    X(pool_delete, cst_conn_pool_delete(conn, &pool, 0, error))                                  \
-    X(pool_refresh, cst_conn_pool_refresh(conn, &pool, 0, error))                                \
-    X(pool_set_autostart, cst_conn_pool_set_autostart(conn, &pool, TRUE, error))                 \
-    X(pool_get_autostart, cst_conn_pool_get_autostart(conn, &pool, &result.flag, error))         \
-    X(pool_is_active, cst_conn_pool_is_active(conn, &pool, &result.flag, error))                 \
-    X(pool_is_persistent, cst_conn_pool_is_persistent(conn, &pool, &result.flag, error))         \
-    X(pool_info, cst_conn_pool_info(conn, &pool, &result.pool, error))                           \
-    X(pool_thin, cst_conn_pool_thin(conn, &pool, error))                                         \
-    X(pool_health, cst_conn_pool_health(conn, &pool, &result.health, error))                     \
-    X(pool_usage, cst_conn_pool_usage(conn, &pool, CST_USAGE_DAILY, 0, error))                   \
-    X(pool_usage_forecast, cst_conn_pool_usage_forecast(conn, &pool, result.spaces, error))      \
-    X(pool_growths, cst_conn_pool_growths(conn, &pool, &result.text, error))                     \
-    X(pool_usage_sample, cst_conn_pool_usage_sample(conn, &result.count, error))                 \
-    X(pool_promise, cst_conn_pool_promise(conn, &pool, &result.promise, error))                  \
-    X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                        \
-    X(pool_count_volumes, cst_conn_pool_count_volumes(conn, &pool, &result.count, error))        \
-    X(pool_follow, cst_conn_pool_follow(conn, &pool, NULL, &result.follow, error))               \
-    X(find_sources, cst_conn_find_sources(conn, "dir", NULL, error))                             \
-    X(pool_capabilities, cst_conn_pool_capabilities(conn, error))                                \
-    X(vol_list, cst_conn_vol_list(conn, &pool, FALSE, error))                                    \
-    X(vol_details, cst_conn_vol_list(conn, &pool, TRUE, error))                                  \
-    X(vol_by_name, cst_conn_vol_by_name(conn, &pool, name, error))                               \
-    X(vol_by_key, cst_conn_vol_by_key(conn, name, error))                                        \
-    X(vol_by_path, cst_conn_vol_by_path(conn, "/n", error))                                      \
-    X(pool_of_vol, cst_conn_pool_of_vol(conn, &vol, error))                                      \
-    X(vol_path, cst_conn_vol_path(conn, &vol, error))                                            \
-    X(vol_xml, cst_conn_vol_xml(conn, &vol, 0, error))                                           \
-    X(vol_info, cst_conn_vol_info(conn, &vol, FALSE, &result.vol, error))                        \
-    X(vol_physical, cst_conn_vol_info(conn, &vol, TRUE, &result.vol, error))                     \
-    X(vol_create, cst_conn_vol_create(conn, &pool, "<volume/>", 0, NULL, error))                 \
-    X(vol_create_from, cst_conn_vol_create_from(conn, &pool, "<volume/>", &vol, 0, NULL, error)) \
-    X(vol_delete, cst_conn_vol_delete(conn, &vol, 0, NULL, error))                               \
-    X(vol_wipe, cst_conn_vol_wipe(conn, &vol, 0, NULL, error))                                   \
-    X(vol_resize, cst_conn_vol_resize(conn, &vol, 1, 0, NULL, error))                            \
-    X(vol_resize_qmp, cst_conn_vol_resize_qmp(conn, &vol, 1, 0, "/s", NULL, error))              \
-    X(vol_move, cst_conn_vol_move(conn, &vol, &pool, &(CstVolMove){0}, NULL, error))             \
-    X(vol_upload, cst_conn_vol_upload(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))          \
-    X(vol_download, cst_conn_vol_download(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))      \
-    X(vol_send, cst_conn_vol_send(conn, &vol, &(CstVolSend){0}, NULL, NULL, error))              \
-    X(vol_receive, cst_conn_vol_receive(conn, &pool, "<volume/>", 0, NULL, error))               \
-    X(vol_digests,                                                                               \
-      cst_conn_vol_digests(conn, &vol, &(CstVolSend){0}, 65536, NULL, &result.digests, error))   \
-    X(vol_patch, cst_conn_vol_patch(conn, &vol, 0, NULL, error))                                 \
-    X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                          \
-    X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                      \
-    X(vol_domains, cst_conn_vol_domains(conn, &vol, error))                                      \
-    X(domains, cst_conn_domains(conn, "web", error))                                             \
-    X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                  \
-    X(vol_flatten, cst_conn_vol_flatten(conn, &vol, NULL, error))                                \
-    X(vol_commit, cst_conn_vol_commit(conn, &vol, NULL, 0, NULL, error))                         \
-    X(vol_sparsify, cst_conn_vol_sparsify(conn, &vol, NULL, &result.number, error))              \
-    X(vol_convert,                                                                               \
-      cst_conn_vol_convert(conn, &pool, &vol, &(CstVolConvert){.name = name, .format = "raw"},   \
-                           NULL, error))                                                         \
-    X(vol_rebase, cst_conn_vol_rebase(conn, &vol, &(CstVolRebase){0}, NULL, error))              \
-    X(vol_declare, cst_conn_vol_declare(conn, &vol, &(CstVolDeclare){0}, NULL, error))           \
-    X(vol_problems, cst_conn_vol_problems(conn, &vol, error))                                    \
-    X(vol_compare, cst_conn_vol_compare(conn, &vol, &vol, NULL, &result.compare, error))         \
-    X(vol_measure, cst_conn_vol_measure(conn, &vol, "raw", NULL, NULL, &result.measure, error))  \
-    X(vol_map, cst_conn_vol_map(conn, &vol, 0, 0, NULL, error))                                  \
-    X(job_list, cst_conn_job_list(conn, TRUE, error))                                            \
-    X(job_info, cst_conn_job_info(conn, 1, error))                                               \
-    X(job_cancel, cst_conn_job_cancel(conn, 1, error))                                           \
-    X(job_set_limit, cst_conn_job_set_limit(conn, 1, 1, error))                                  \
-    X(job_wait, cst_conn_job_wait(conn, 1, 0, NULL, error))                                      \
-    X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                  \
-    X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))               \
-    X(live_end, cst_conn_live_end(conn, name, error))                                            \
-    X(snapshot_set,                                                                              \
-      cst_conn_snapshot_create_set(conn, &names, &snapshot_request, NULL, &result.set, error))   \
-    X(snapshot_qmp,                                                                              \
-      cst_conn_snapshot_create_set(conn, &names, &qmp_request, NULL, &result.set, error))        \
-    X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                    \
-    X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, NULL, error))            \
-    X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                  \
-    X(snapshot_rename, cst_conn_snapshot_rename(conn, &vol, name, name, error))                  \
-    X(snapshot_clone, cst_conn_snapshot_clone(conn, &vol, name, name, NULL, error))              \
-    X(vol_changed,                                                                               \
-      cst_conn_vol_changed(conn, &vol, name, NULL, NULL, NULL, NULL, &result.changed, error))    \
-    X(secret_list, cst_conn_secret_list(conn, 0, error))                                         \
-    X(secret_by_uuid, cst_conn_secret_by_uuid(conn, &uuid, error))                               \
-    X(secret_by_usage, cst_conn_secret_by_usage(conn, 1, name, error))                           \
-    X(secret_define, cst_conn_secret_define(conn, "<secret/>", 0, error))                        \
-    X(secret_undefine, cst_conn_secret_undefine(conn, &secret, error))                           \
-    X(secret_xml, cst_conn_secret_xml(conn, &secret, error))                                     \
-    X(secret_set_value, cst_conn_secret_set_value(conn, &secret, uuid.bytes, 1, error))          \
-    X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, error))                 \
-    X(secret_use_value, cst_conn_secret_use_value(conn, &secret, &value, error))                 \
-    X(secrets_seal, cst_conn_secrets_seal(conn, NULL, 1, &result.count, error))                  \
-    X(secret_rotate,                                                                             \
-      cst_conn_secret_rotate(conn, &secret, &(CstConnRotate){.value = &value}, NULL, error))     \
-    X(secrets_unseal, cst_conn_secrets_unseal(conn, NULL, 1, &result.count, error))              \
-    X(secret_uses, cst_conn_secret_uses(conn, error))                                            \
-    X(subscribe, cst_conn_subscribe(conn, 0, NULL, NULL, NULL, &result.count, error))            \
-    X(unsubscribe, cst_conn_unsubscribe(conn, 1, error))                                         \
+#define CALLS                                                                                     \
+    X(hostname, cst_conn_hostname(conn, error))                                                   \
+    X(type, cst_conn_type(conn, error))                                                           \
+    X(uri, cst_conn_uri(conn, error))                                                             \
+    X(lib_version, cst_conn_lib_version(conn, &result.number, error))                             \
+    X(hv_version, cst_conn_hv_version(conn, &result.number, error))                               \
+    X(capabilities, cst_conn_capabilities(conn, error))                                           \
+    X(set_dry_run, cst_conn_set_dry_run(conn, TRUE, error))                                       \
+    X(set_detach, cst_conn_set_detach(conn, TRUE, error))                                         \
+    X(pool_list, cst_conn_pool_list(conn, 0, error))                                              \
+    X(pool_by_name, cst_conn_pool_by_name(conn, name, error))                                     \
+    X(pool_by_uuid, cst_conn_pool_by_uuid(conn, &uuid, error))                                    \
+    X(pool_by_target, cst_conn_pool_by_target(conn, "/n", error))                                 \
+    X(pool_define, cst_conn_pool_define(conn, "<pool/>", 0, error))                               \
+    X(pool_create, cst_conn_pool_create(conn, "<pool/>", 0, error))                               \
+    X(pool_undefine, cst_conn_pool_undefine(conn, &pool, error))                                  \
+    X(pool_build, cst_conn_pool_build(conn, &pool, 0, error))                                     \
+    X(pool_start, cst_conn_pool_start(conn, &pool, 0, error))                                     \
+    X(pool_stop, cst_conn_pool_stop(conn, &pool, error))                                          \
+    X(pool_delete, cst_conn_pool_delete(conn, &pool, 0, error))                                   \
+    X(pool_refresh, cst_conn_pool_refresh(conn, &pool, 0, error))                                 \
+    X(pool_set_autostart, cst_conn_pool_set_autostart(conn, &pool, TRUE, error))                  \
+    X(pool_get_autostart, cst_conn_pool_get_autostart(conn, &pool, &result.flag, error))          \
+    X(pool_is_active, cst_conn_pool_is_active(conn, &pool, &result.flag, error))                  \
+    X(pool_is_persistent, cst_conn_pool_is_persistent(conn, &pool, &result.flag, error))          \
+    X(pool_info, cst_conn_pool_info(conn, &pool, &result.pool, error))                            \
+    X(pool_thin, cst_conn_pool_thin(conn, &pool, error))                                          \
+    X(pool_health, cst_conn_pool_health(conn, &pool, &result.health, error))                      \
+    X(pool_usage, cst_conn_pool_usage(conn, &pool, CST_USAGE_DAILY, 0, error))                    \
+    X(pool_usage_forecast, cst_conn_pool_usage_forecast(conn, &pool, result.spaces, error))       \
+    X(pool_growths, cst_conn_pool_growths(conn, &pool, &result.text, error))                      \
+    X(pool_chains,                                                                                \
+      cst_conn_pool_chains(conn, &pool, &result.chains.limits, &result.chains.left, error))       \
+    X(pool_usage_sample, cst_conn_pool_usage_sample(conn, &result.count, error))                  \
+    X(pool_promise, cst_conn_pool_promise(conn, &pool, &result.promise, error))                   \
+    X(pool_xml, cst_conn_pool_xml(conn, &pool, 0, error))                                         \
+    X(pool_count_volumes, cst_conn_pool_count_volumes(conn, &pool, &result.count, error))         \
+    X(pool_follow, cst_conn_pool_follow(conn, &pool, NULL, &result.follow, error))                \
+    X(find_sources, cst_conn_find_sources(conn, "dir", NULL, error))                              \
+    X(pool_capabilities, cst_conn_pool_capabilities(conn, error))                                 \
+    X(vol_list, cst_conn_vol_list(conn, &pool, FALSE, error))                                     \
+    X(vol_details, cst_conn_vol_list(conn, &pool, TRUE, error))                                   \
+    X(vol_by_name, cst_conn_vol_by_name(conn, &pool, name, error))                                \
+    X(vol_by_key, cst_conn_vol_by_key(conn, name, error))                                         \
+    X(vol_by_path, cst_conn_vol_by_path(conn, "/n", error))                                       \
+    X(pool_of_vol, cst_conn_pool_of_vol(conn, &vol, error))                                       \
+    X(vol_path, cst_conn_vol_path(conn, &vol, error))                                             \
+    X(vol_xml, cst_conn_vol_xml(conn, &vol, 0, error))                                            \
+    X(vol_info, cst_conn_vol_info(conn, &vol, FALSE, &result.vol, error))                         \
+    X(vol_physical, cst_conn_vol_info(conn, &vol, TRUE, &result.vol, error))                      \
+    X(vol_create, cst_conn_vol_create(conn, &pool, "<volume/>", 0, NULL, error))                  \
+    X(vol_create_from, cst_conn_vol_create_from(conn, &pool, "<volume/>", &vol, 0, NULL, error))  \
+    X(vol_delete, cst_conn_vol_delete(conn, &vol, 0, NULL, error))                                \
+    X(vol_wipe, cst_conn_vol_wipe(conn, &vol, 0, NULL, error))                                    \
+    X(vol_resize, cst_conn_vol_resize(conn, &vol, 1, 0, NULL, error))                             \
+    X(vol_resize_qmp, cst_conn_vol_resize_qmp(conn, &vol, 1, 0, "/s", NULL, error))               \
+    X(vol_move, cst_conn_vol_move(conn, &vol, &pool, &(CstVolMove){0}, NULL, error))              \
+    X(vol_upload, cst_conn_vol_upload(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))           \
+    X(vol_download, cst_conn_vol_download(conn, &vol, STDERR_FILENO, 0, 1, 0, NULL, error))       \
+    X(vol_send, cst_conn_vol_send(conn, &vol, &(CstVolSend){0}, NULL, NULL, error))               \
+    X(vol_receive, cst_conn_vol_receive(conn, &pool, "<volume/>", 0, NULL, error))                \
+    X(vol_digests,                                                                                \
+      cst_conn_vol_digests(conn, &vol, &(CstVolSend){0}, 65536, NULL, &result.digests, error))    \
+    X(vol_patch, cst_conn_vol_patch(conn, &vol, 0, NULL, error))                                  \
+    X(vol_chain, cst_conn_vol_chain(conn, &vol, error))                                           \
+    X(vol_holders, cst_conn_vol_holders(conn, &vol, error))                                       \
+    X(vol_domains, cst_conn_vol_domains(conn, &vol, error))                                       \
+    X(domains, cst_conn_domains(conn, "web", error))                                              \
+    X(vol_check, cst_conn_vol_check(conn, &vol, 0, NULL, &result.check, error))                   \
+    X(vol_flatten, cst_conn_vol_flatten(conn, &vol, NULL, error))                                 \
+    X(vol_consolidate, cst_conn_vol_consolidate(conn, &vol, &(CstVolConsolidate){0}, FALSE, NULL, \
+                                                &result.consolidation, error))                    \
+    X(vol_commit, cst_conn_vol_commit(conn, &vol, NULL, 0, NULL, error))                          \
+    X(vol_sparsify, cst_conn_vol_sparsify(conn, &vol, NULL, &result.number, error))               \
+    X(vol_convert,                                                                                \
+      cst_conn_vol_convert(conn, &pool, &vol, &(CstVolConvert){.name = name, .format = "raw"},    \
+                           NULL, error))                                                          \
+    X(vol_rebase, cst_conn_vol_rebase(conn, &vol, &(CstVolRebase){0}, NULL, error))               \
+    X(vol_declare, cst_conn_vol_declare(conn, &vol, &(CstVolDeclare){0}, NULL, error))            \
+    X(vol_problems, cst_conn_vol_problems(conn, &vol, error))                                     \
+    X(vol_compare, cst_conn_vol_compare(conn, &vol, &vol, NULL, &result.compare, error))          \
+    X(vol_measure, cst_conn_vol_measure(conn, &vol, "raw", NULL, NULL, &result.measure, error))   \
+    X(vol_map, cst_conn_vol_map(conn, &vol, 0, 0, NULL, error))                                   \
+    X(job_list, cst_conn_job_list(conn, TRUE, error))                                             \
+    X(job_info, cst_conn_job_info(conn, 1, error))                                                \
+    X(job_cancel, cst_conn_job_cancel(conn, 1, error))                                            \
+    X(job_set_limit, cst_conn_job_set_limit(conn, 1, 1, error))                                   \
+    X(job_wait, cst_conn_job_wait(conn, 1, 0, NULL, error))                                       \
+    X(snapshot_list, cst_conn_snapshot_list(conn, &vol, error))                                   \
+    X(snapshot_create, cst_conn_snapshot_create(conn, &vol, name, 0, NULL, error))                \
+    X(live_end, cst_conn_live_end(conn, name, error))                                             \
+    X(snapshot_set,                                                                               \
+      cst_conn_snapshot_create_set(conn, &names, &snapshot_request, NULL, &result.set, error))    \
+    X(snapshot_qmp,                                                                               \
+      cst_conn_snapshot_create_set(conn, &names, &qmp_request, NULL, &result.set, error))         \
+    X(snapshot_lost, cst_conn_snapshot_revert_loses(conn, &vol, name, error))                     \
+    X(snapshot_revert, cst_conn_snapshot_revert(conn, &vol, name, NULL, NULL, error))             \
+    X(snapshot_delete, cst_conn_snapshot_delete(conn, &vol, name, NULL, error))                   \
+    X(snapshot_rename, cst_conn_snapshot_rename(conn, &vol, name, name, error))                   \
+    X(snapshot_clone, cst_conn_snapshot_clone(conn, &vol, name, name, NULL, error))               \
+    X(vol_changed,                                                                                \
+      cst_conn_vol_changed(conn, &vol, name, NULL, NULL, NULL, NULL, &result.changed, error))     \
+    X(secret_list, cst_conn_secret_list(conn, 0, error))                                          \
+    X(secret_by_uuid, cst_conn_secret_by_uuid(conn, &uuid, error))                                \
+    X(secret_by_usage, cst_conn_secret_by_usage(conn, 1, name, error))                            \
+    X(secret_define, cst_conn_secret_define(conn, "<secret/>", 0, error))                         \
+    X(secret_undefine, cst_conn_secret_undefine(conn, &secret, error))                            \
+    X(secret_xml, cst_conn_secret_xml(conn, &secret, error))                                      \
+    X(secret_set_value, cst_conn_secret_set_value(conn, &secret, uuid.bytes, 1, error))           \
+    X(secret_get_value, cst_conn_secret_get_value(conn, &secret, &value, error))                  \
+    X(secret_use_value, cst_conn_secret_use_value(conn, &secret, &value, error))                  \
+    X(secrets_seal, cst_conn_secrets_seal(conn, NULL, 1, &result.count, error))                   \
+    X(secret_rotate,                                                                              \
+      cst_conn_secret_rotate(conn, &secret, &(CstConnRotate){.value = &value}, NULL, error))      \
+    X(secrets_unseal, cst_conn_secrets_unseal(conn, NULL, 1, &result.count, error))               \
+    X(secret_uses, cst_conn_secret_uses(conn, error))                                             \
+    X(subscribe, cst_conn_subscribe(conn, 0, NULL, NULL, NULL, &result.count, error))             \
+    X(unsubscribe, cst_conn_unsubscribe(conn, 1, error))                                          \
     X(wait_events, cst_conn_wait_events(conn, 0, -1, &result.count, error))
 
 #define X(what, expression) CALL(what, expression)

@@ -223,4 +223,6 @@ static const Row own[] = {
     {WIRE_CISTERN_DOCTOR_MUTE, "cisternDoctorMute"},
     {WIRE_CISTERN_POOL_PROMISE, NULL},
     {WIRE_CISTERN_POOL_GROWTHS, NULL},
+    {WIRE_CISTERN_POOL_CHAINS, NULL},
+    {WIRE_CISTERN_VOL_CONSOLIDATE, "cisternVolConsolidate"},
 };

@@ -129,7 +129,7 @@ static void odd_headers_are_answered_in_libvirts_words(void **state)
                    "Unexpected message status 2");
     assert_refused(&probe,
                    (CstWireHeader){WIRE_CISTERN_PROGRAM, 1, WIRE_CISTERN_LAST + 1, WIRE_CALL, 6, 0},
-                   "unknown procedure: 102");
+                   "unknown procedure: 104");
     probe_close(&probe);
 }
 

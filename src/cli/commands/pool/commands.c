@@ -585,6 +585,7 @@ const CliCommand *const cli_pool_commands[] = {
     &cli_pool_refresh_command,
     &start_command,
     &cli_pool_thresholds_command,
+    &cli_pool_chains_command,
     &cli_pool_autoextend_command,
     &cli_pool_trash_command,
     &cli_pool_trust_command,

@@ -125,6 +125,7 @@ extern const CliCommand cli_pool_list_command;
 extern const CliCommand cli_pool_refresh_command;
 extern const CliCommand cli_pool_thresholds_command;
 extern const CliCommand cli_pool_autoextend_command;
+extern const CliCommand cli_pool_chains_command;
 extern const CliCommand cli_pool_trash_command;
 extern const CliCommand cli_pool_trust_command;
 extern const CliCommand cli_pool_usage_command;

@@ -526,6 +526,7 @@ const CliCommand *const cli_vol_commands[] = {
     &cli_vol_chain_command,
     &cli_vol_check_command,
     &cli_vol_commit_command,
+    &cli_vol_consolidate_command,
     &cli_vol_flatten_command,
     &cli_vol_holders_command,
     &cli_vol_import_command,

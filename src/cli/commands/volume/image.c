@@ -145,9 +145,8 @@ static gboolean run_vol_commit(CstTask *task, gpointer data, GError **error)
     return cst_conn_vol_commit(work->conn, work->vol, work->base, work->flags, task, error);
 }
 
-/* Convert POOL/VOL to a path, because servers accept only the name or the path of a base. */
-static gboolean find_commit_base(CliCtl *ctl, const CstVolRef *vol, const char *base,
-                                 char **ret_path, GError **error)
+gboolean cli_vol_layer_path(CliCtl *ctl, const CstVolRef *vol, const char *base, char **ret_path,
+                            GError **error)
 {
     g_autoptr(CstPoolRef) pool = NULL;
     g_autoptr(CstVolRef) found = NULL;
@@ -185,7 +184,7 @@ static gboolean cmd_vol_commit(CliCtl *ctl, const CliArgs *args, GError **error)
     Work work = {.conn = ctl->conn, .vol = vol};
 
     if (!vol || !cli_args_string(args, "base", &base, error) ||
-        !find_commit_base(ctl, vol, base, &path, error))
+        !cli_vol_layer_path(ctl, vol, base, &path, error))
         return FALSE;
     work.base = path ? path : base;
     if (cli_args_has(args, "keep"))

@@ -62,6 +62,12 @@ gboolean cli_vol_check_snapshot(CliCtl *ctl, const CstVolRef *vol, const char *n
  * it.
  */
 CstVolRef *cli_vol_beside(CliCtl *ctl, const CstPoolRef *pool, const char *text, GError **error);
+/**
+ * Sets *ret_path to the path of the layer @base of a volume if it is POOL/VOL, because servers
+ * accept only the name or the path of a layer. Else sets it to NULL. @base may be NULL.
+ */
+gboolean cli_vol_layer_path(CliCtl *ctl, const CstVolRef *vol, const char *base, char **ret_path,
+                            GError **error);
 
 /** Default size of a volume's logical sector, in bytes. */
 #define CLI_SECTOR_SIZE 512u
@@ -222,6 +228,7 @@ extern const CliCommand cli_vol_bitmap_command;
 extern const CliCommand cli_vol_chain_command;
 extern const CliCommand cli_vol_check_command;
 extern const CliCommand cli_vol_commit_command;
+extern const CliCommand cli_vol_consolidate_command;
 extern const CliCommand cli_vol_flatten_command;
 extern const CliCommand cli_vol_sparsify_command;
 extern const CliCommand cli_vol_compare_command;
