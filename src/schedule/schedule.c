@@ -28,17 +28,20 @@ static const struct {
     [CST_SCHEDULE_CHECK] = {"check", FALSE, SELECTS_VOLUMES, TRUE},
     [CST_SCHEDULE_TRASH_EMPTY] = {"trash-empty", FALSE, SELECTS(POOL), FALSE},
     [CST_SCHEDULE_ROTATE_CHECK] = {"rotate-check", FALSE, 0, FALSE},
+    [CST_SCHEDULE_CONSOLIDATE] = {"consolidate", FALSE, SELECTS_VOLUMES, TRUE},
 };
 
 static const CstScheduleOption options[] = {
     {"boot", ACTION(PROVE), 0, TRUE},
     {"consistency", WITH_CONSISTENCY, 0, FALSE},
+    {"keep-layers", ACTION(CONSOLIDATE), 0, FALSE},
     {"key-file", WITH_REPOSITORY, 0, TRUE},
     {"max-pause", ACTION(SNAPSHOT), 0, FALSE},
     {"min-free", ACTION(SNAPSHOT) | ACTION(COPY), 0, FALSE},
     {"newpool", ACTION(COPY), 0, FALSE},
     {"older-than", ACTION(TRASH_EMPTY) | ACTION(ROTATE_CHECK), 0, FALSE},
-    {"rate-limit", ACTION(BACKUP) | ACTION(COPY) | ACTION(CHECK) | ACTION(PROVE), 0, FALSE},
+    {"rate-limit",
+     ACTION(BACKUP) | ACTION(COPY) | ACTION(CHECK) | ACTION(PROVE) | ACTION(CONSOLIDATE), 0, FALSE},
     {"repo", WITH_REPOSITORY, WITH_REPOSITORY, TRUE},
     {"secret", WITH_REPOSITORY, 0, TRUE},
     {"size", ACTION(SNAPSHOT), 0, FALSE},

@@ -443,6 +443,59 @@ class Actions(Schedules):
         self.good("schedule-run", "s")
         self.assertEqual([], self.rows("trash-list", "trash"))
 
+    def deepen(self, count):
+        """Makes the layers p/a, p/l1 … of a chain of COUNT images, and a volume without a chain."""
+        below = "a"
+        for number in range(1, count):
+            self.good("vol-clone", f"p/{below}", f"l{number}", "--linked")
+            below = f"l{number}"
+
+    def depths(self):
+        document = json.loads(self.good("pool-chains", "p", "--json"))["chains"]
+        return {row["volume"]: row["depth"] for row in document["volumes"]}
+
+    def test_deep_chains_are_consolidated(self):
+        self.deepen(6)
+        self.create(do="consolidate", on=("p",), options=("--keep-layers", "3", "--rate-limit", "1G"))
+        status, out, err = self.cistern("schedule-run", "s", "--dry-run")
+        self.assertEqual(0, status, out + err)
+        self.assertEqual({"l5": 6}, self.depths())
+        self.good("schedule-run", "s")
+        self.assertEqual({"l5": 3, "l4": 5}, self.depths())
+        row = self.history()[0]
+        self.assertEqual(("done", 1, 0), (row["result"], row["made"], row["removed"]))
+        self.good("schedule-run", "s")
+        self.assertEqual({"l5": 3, "l4": 3}, {name: depth for name, depth in self.depths().items()
+                                              if name in ("l5", "l4")})
+
+    def test_depth_of_the_pool_is_the_default(self):
+        self.deepen(4)
+        self.create(do="consolidate", on=("p",))
+        self.good("schedule-run", "s")
+        self.assertEqual(({"l3": 4}, 0), (self.depths(), self.history()[0]["made"]))
+        self.good("pool-chains", "p", "--warn", "2")
+        self.good("schedule-run", "s")
+        self.assertEqual(2, self.depths()["l3"])
+
+    def test_volume_in_use_is_skipped(self):
+        self.deepen(4)
+        self.create(do="consolidate", on=("p",), options=("--keep-layers", "2"))
+        with subprocess.Popen(["qemu-io", "-f", "qcow2", self.at("p", "l3")], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as process:
+            process.stdin.write("length\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            status, _out, err = self.cistern("schedule-run", "s")
+            process.stdin.close()
+        self.assertEqual(75, status, err)
+        self.assertIn("p/l3", self.history()[0]["message"])
+
+    def test_wrong_number_of_layers_is_refused(self):
+        status, _out, err = self.cistern("schedule-create", "t", "--every", "daily", "--do",
+                                         "consolidate", "p", "--keep-layers", "1")
+        self.assertEqual(2, status)
+        self.assertIn("--keep-layers", err)
+
     def test_old_value_of_a_secret_is_a_failure(self):
         uuid = "55806c7d-8e93-456f-829b-607d8c198367"
         path = self.file("secret.xml", f"<secret><uuid>{uuid}</uuid></secret>")

@@ -100,6 +100,8 @@ static void right_definitions_are_accepted(void **unused)
         with_option(schedule_make("weekly", CST_SCHEDULE_COPY, "a/b"), "to", "storage+ssh://h/"),
         schedule_make("hourly", CST_SCHEDULE_TRASH_EMPTY, ""),
         schedule_make("monthly", CST_SCHEDULE_ROTATE_CHECK, ""),
+        with_option(schedule_make("daily", CST_SCHEDULE_CONSOLIDATE, "images tag:gold"),
+                    "keep-layers", "4"),
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(schedules); i++) {

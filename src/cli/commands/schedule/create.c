@@ -174,7 +174,7 @@ static gboolean read_definition(const CliArgs *args, CstSchedule *schedule, GErr
         !cli_args_uint(args, "keep-min", &schedule->keep_min, error) ||
         !read_selectors(args, schedule, error) || !read_options(args, schedule, error))
         return FALSE;
-    if (!schedule_values_check(schedule, error))
+    if (!schedule_values_check(schedule, error) || !schedule_keep_layers_check(schedule, error))
         return FALSE;
     if (action && !cst_schedule_action_parse(action, &schedule->action))
         return cst_fail(error, CST_ERROR_USAGE, _("--do does not know '%s'"), action);
@@ -237,7 +237,8 @@ static gboolean cmd_edit(CliCtl *ctl, const CliArgs *args, GError **error)
 #define DO(flags_)                                                                               \
     {                                                                                            \
         .name = "do", .kind = CLI_OPT_STRING, .flags = CLI_OPT_NAMED | (flags_),                 \
-        .help = N_("action: snapshot, backup, copy, prove, check, trash-empty or rotate-check"), \
+        .help = N_("action: snapshot, backup, copy, prove, check, trash-empty, rotate-check or " \
+                   "consolidate"),                                                               \
         .complete = complete_actions                                                             \
     }
 #define DEFINITION_OPTIONS                                                                       \
@@ -254,6 +255,8 @@ static gboolean cmd_edit(CliCtl *ctl, const CliArgs *args, GError **error)
         CLI_NAMED("to", N_("copy: connection URI of the other daemon")),                         \
         CLI_NAMED("newpool", N_("copy: pool there; default: one of the same name")),             \
         CLI_NAMED("older-than", N_("trash-empty, rotate-check: age, such as 30d")),              \
+        CLI_NAMED("keep-layers", N_("consolidate: images that a chain may have (default: the "   \
+                                    "setting of the pool that warns, or 8)")),                   \
         CLI_NAMED("rate-limit", N_("bytes per second at most, as scaled integer")),              \
     {                                                                                            \
         .name = "on", .kind = CLI_OPT_ARGV,                                                      \

@@ -41,6 +41,7 @@ static const struct {
     [CST_SCHEDULE_CHECK] = {schedule_run_check, NULL},
     [CST_SCHEDULE_TRASH_EMPTY] = {schedule_run_trash_empty, NULL},
     [CST_SCHEDULE_ROTATE_CHECK] = {schedule_run_rotate_check, NULL},
+    [CST_SCHEDULE_CONSOLIDATE] = {schedule_run_consolidate, NULL},
 };
 
 static int64_t seconds_now(void)

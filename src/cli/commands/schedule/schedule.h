@@ -115,6 +115,14 @@ gboolean schedule_run_check(ScheduleWork *work, GError **error);
 gboolean schedule_run_trash_empty(ScheduleWork *work, GError **error);
 /** The action "rotate-check": a secret with a value that is too old is a failure. */
 gboolean schedule_run_rotate_check(ScheduleWork *work, GError **error);
+
+/* --- chains.c -------------------------------------------------------------------------------- */
+
+/** The action "consolidate". Failures of single volumes are in @work. */
+gboolean schedule_run_consolidate(ScheduleWork *work, GError **error);
+/** Checks the option keep-layers. USAGE. */
+gboolean schedule_keep_layers_check(const CstSchedule *schedule, GError **error);
+
 /* --- the rows of commands -------------------------------------------------------------------- */
 
 extern const CliCommand cli_schedule_create_command;
