@@ -189,6 +189,16 @@ class Consolidate(Chains):
                                                      "name", "--parsable").split()))
         self.assertEqual({"v3": 2}, self.depths())
 
+    def test_layer_that_cannot_be_deleted_is_a_partial_failure(self):
+        self.chain(4)
+        self.good("vol-protect", "v2", "--pool", "p")
+        status, out, err = self.cistern("vol-consolidate", "v3", "--pool", "p", "--delete-layers",
+                                        "--yes")
+        self.assertEqual(8, status)
+        self.assertIn("'p/v2' was not deleted", err)
+        self.assertIn("p/v1: unused", out)
+        self.assertEqual(2, self.depths()["v3"])
+
     def test_volume_in_use_is_refused(self):
         self.chain(4)
         with self.holding(self.at("p", "v3")):

@@ -126,8 +126,6 @@ OPERATIONS = [
     Operation("flatten", "vol-flatten over --pool p", OVERLAY, content="images"),
     Operation("commit", "vol-commit over --pool p --yes", OVERLAY, content="any"),
     Operation("consolidate", "vol-consolidate third --pool p", LAYERS, content="images"),
-    Operation("consolidate-delete", "vol-consolidate third --pool p --delete-layers --yes", LAYERS,
-              content="images", partway=True),
     Operation("rebase", "vol-rebase over --pool p --backing-vol raw --backing-vol-format raw",
               OVERLAY, content="images"),
     Operation("convert", "vol-convert over new --pool p --format qcow2 --compress", OVERLAY,

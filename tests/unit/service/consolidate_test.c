@@ -221,7 +221,7 @@ static void layers_of_several_pools_are_merged(void **state)
     create_over(f, other, "w", "p", "v4");
     create_over(f, other, "x", "q", "w");
     assert_result(other, "x", &remove,
-                  "q/w deleted, p/v4 unused: it is in another pool, p/v3 unused, p/v2 unused, "
+                  "q/w deleted, p/v4 unused, p/v3 unused, p/v2 unused, "
                   "p/v1 unused, base p/v0, depth 2");
     assert_int_equal(depth_of(other, "x"), 2);
     assert_false(fixture_exists(f, "q", "w"));

@@ -150,6 +150,24 @@ static void report(CliCtl *ctl, const Consolidate *work, const CstDomainDisk *di
         print_text(ctl, result, name);
 }
 
+/* Fails with PARTIAL if a layer could not be deleted. The merge itself is done. */
+static gboolean check_deleted(const Consolidate *work, const char *name, GError **error)
+{
+    const CstConsolidation *result = &work->result;
+
+    for (guint i = 0; work->how.flags && i < result->layers->len; i++) {
+        const CstMergedLayer *layer = result->layers->pdata[i];
+        g_autofree char *shown = cst_reference_shown(layer->name);
+
+        if (layer->state == CST_LAYER_UNUSED && layer->problem)
+            return cst_fail(error, CST_ERROR_PARTIAL,
+                            _("the layers of vol %s are merged, but '%s' was not deleted: %s; "
+                              "delete it when the reason is gone (vol-delete)"),
+                            name, shown, layer->problem);
+    }
+    return TRUE;
+}
+
 /* --- the command ------------------------------------------------------------------------------ */
 
 static gboolean read_options(CliCtl *ctl, const CliArgs *args, Consolidate *work, char **ret_path,
@@ -192,7 +210,7 @@ static gboolean cmd_vol_consolidate(CliCtl *ctl, const CliArgs *args, GError **e
     if (!cli_run_task(ctl, _("Consolidating"), run_consolidate, &work, error))
         return cli_failed(ctl, _("Failed to consolidate vol %s"), name);
     report(ctl, &work, disk, name);
-    return TRUE;
+    return check_deleted(&work, name, error);
 }
 
 static const CliOption consolidate_options[] = {

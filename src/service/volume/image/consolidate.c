@@ -324,10 +324,8 @@ static gboolean delete_layers(const Consolidate *work, GError **error)
             return TRUE;
         if (!cst_task_check(work->task, error))
             return FALSE;
-        if (merged->pool != work->pool) {
-            layer->problem = g_strdup(_("it is in another pool"));
+        if (merged->pool != work->pool)
             return TRUE;
-        }
         if (!cst_vol_delete(merged->pool, merged->name, 0, NULL, &why)) {
             layer->problem = g_strdup(why->message);
             return TRUE;
