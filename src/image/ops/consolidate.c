@@ -36,11 +36,18 @@
 
 /* --- ranges ----------------------------------------------------------------------------------- */
 
+/*
+ * The maximum number of ranges. An image of 16 TiB can have 128 Mi separate clusters of 64 KiB.
+ * Above the maximum, adjacent ranges are joined with the gap between them. The copy skips the
+ * clusters of a gap that the top image has. It compares the other clusters with the base, and finds
+ * them equal.
+ */
+#define RANGES_MAX (64 * 1024)
+
 /* The ranges to copy. */
 typedef struct {
-    GArray *ranges;  /* of CstRange, ascending */
-    uint64_t length; /* of all ranges */
-    uint64_t data;   /* bytes of the ranges that are not known to be zeroes */
+    GArray *ranges; /* of CstRange, ascending; NULL: only the bytes are counted */
+    uint64_t data;  /* bytes of the ranges that are not known to be zeroes */
 } Survey;
 
 static void survey_clear(Survey *survey)
@@ -49,19 +56,49 @@ static void survey_clear(Survey *survey)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Survey, survey_clear)
 
-static void survey_add(Survey *survey, uint64_t offset, uint64_t length, gboolean is_zero)
+/* Joins each pair of ranges with the gap between them. */
+static void ranges_join_pairs(GArray *ranges)
 {
-    CstRange *last = survey->ranges->len > 0
-                         ? &g_array_index(survey->ranges, CstRange, survey->ranges->len - 1)
-                         : NULL;
+    guint count = 0;
+
+    for (guint i = 0; i < ranges->len; i += 2) {
+        const CstRange *last = &g_array_index(ranges, CstRange, MIN(i + 1, ranges->len - 1));
+        CstRange range = g_array_index(ranges, CstRange, i);
+
+        range.length = last->offset + last->length - range.offset;
+        g_array_index(ranges, CstRange, count++) = range;
+    }
+    g_array_set_size(ranges, count);
+}
+
+static void ranges_add(GArray *ranges, uint64_t offset, uint64_t length)
+{
+    CstRange *last = ranges->len > 0 ? &g_array_index(ranges, CstRange, ranges->len - 1) : NULL;
     const CstRange range = {offset, length};
 
-    if (last && last->offset + last->length == offset)
+    if (last && last->offset + last->length == offset) {
         last->length += length;
-    else
-        g_array_append_val(survey->ranges, range);
-    survey->length += length;
+        return;
+    }
+    if (ranges->len >= RANGES_MAX)
+        ranges_join_pairs(ranges);
+    g_array_append_val(ranges, range);
+}
+
+static void survey_add(Survey *survey, uint64_t offset, uint64_t length, gboolean is_zero)
+{
     survey->data += is_zero ? 0 : length;
+    if (survey->ranges)
+        ranges_add(survey->ranges, offset, length);
+}
+
+static uint64_t ranges_length(const GArray *ranges)
+{
+    uint64_t length = 0;
+
+    for (guint i = 0; i < ranges->len; i++)
+        length += g_array_index(ranges, CstRange, i).length;
+    return length;
 }
 
 /*
@@ -101,7 +138,6 @@ static gboolean chain_survey(CstChain *chain, guint base, Survey *survey, CstTas
     g_autoptr(CstBlob) top = cst_chain_open_view(chain, 0, 1, marker, error);
     g_autoptr(CstBlob) above = top ? cst_chain_open_view(chain, 0, base, marker, error) : NULL;
 
-    survey->ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
     return above && survey_collect(survey, top, above, task, error);
 }
 
@@ -168,6 +204,7 @@ gboolean cst_chain_consolidate(CstChain *chain, const CstConsolidate *how, CstTa
     g_autoptr(GError) why = NULL;
     CstImage *image;
 
+    survey.ranges = g_array_new(FALSE, FALSE, sizeof(CstRange));
     if (!cst_chain_check_consolidate(chain, how->base, error) ||
         !cst_chain_check_writable(chain, 0, error) ||
         !chain_survey(chain, how->base, &survey, task, error))
@@ -182,7 +219,7 @@ gboolean cst_chain_consolidate(CstChain *chain, const CstConsolidate *how, CstTa
     guest = cst_image_guest_blob(image);
     if (!cst_may_change(error))
         return FALSE;
-    cst_task_add_total(task, survey.length);
+    cst_task_add_total(task, ranges_length(survey.ranges));
     if (consolidate_copy(chain, guest, below, survey.ranges, how, task, &why))
         return TRUE;
     g_clear_pointer(&guest, cst_blob_unref);

@@ -318,6 +318,59 @@ static void test_measure_counts_data_of_the_layers_between(void **state)
     }
 }
 
+/* The layer between has every other cluster, in more ranges than a survey has. */
+static void test_ranges_above_the_maximum_are_joined(void **state)
+{
+    enum { CLUSTER = 512, RANGES = 65600 };
+    World world = {.count = 3, .size = (uint64_t)2 * RANGES * CLUSTER};
+    CstTask *task = cst_task_new();
+    uint8_t data[CLUSTER];
+    g_autoptr(GError) error = NULL;
+    uint64_t bytes;
+
+    for (guint i = 3; i-- > 0;) {
+        const CstImageCreate options = {.capacity = world.size,
+                                        .cluster_size = CLUSTER,
+                                        .backing = i < 2 ? world.names[i + 1] : NULL,
+                                        .backing_format = i < 2 ? "qcow2" : NULL};
+        g_autoptr(CstChain) chain = NULL;
+        CstBlob *guest;
+
+        world.names[i] = g_strdup_printf("layer%u", i);
+        world.layers[i] = cst_blob_sparse_new(0);
+        assert_true(cst_image_create(world.layers[i], format("qcow2"), &options, NULL, NULL));
+        chain = look(&world, world.layers[i], i);
+        guest = guest_of(chain, CST_IMAGE_WRITE);
+        memset(data, (int)i + 1, sizeof(data));
+        for (uint64_t at = 0; i == 1 && at < RANGES; at++)
+            assert_true(cst_blob_pwrite(guest, data, CLUSTER, 2 * at * CLUSTER, NULL));
+        /* The first gap has data of the base, and the second one data of the top image. */
+        if (i != 1)
+            assert_true(cst_blob_pwrite(guest, data, CLUSTER, (i == 2 ? 1 : 3) * CLUSTER, NULL));
+        assert_true(cst_blob_flush(guest, NULL));
+    }
+    world.rand = g_rand_new_with_seed(1);
+    world.model = g_malloc0(world.size);
+    for (uint64_t at = 0; at < RANGES; at++)
+        memset(world.model + 2 * at * CLUSTER, 2, CLUSTER);
+    memset(world.model + CLUSTER, 3, CLUSTER);
+    memset(world.model + 3 * CLUSTER, 1, CLUSTER);
+    {
+        g_autoptr(CstChain) chain = look(&world, world.layers[0], 0);
+
+        assert_true(cst_chain_measure_consolidate(chain, 2, NULL, &bytes, NULL));
+        assert_int_equal(bytes, (uint64_t)RANGES * CLUSTER);
+    }
+    if (!consolidate(&world, world.layers[0], 2, task, &error))
+        fail_msg("consolidate: %s", error->message);
+    /* Joined ranges include the gaps. */
+    assert_true(cst_task_progress(task).total > (uint64_t)RANGES * CLUSTER);
+    expect_content(&world, world.layers[0]);
+    expect_sound(world.layers[0], FALSE);
+    cst_task_unref(task);
+    world_clear(&world);
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 static void test_chain_without_a_layer_between_is_refused(void **state)
@@ -458,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_layers_between_are_not_changed),
         cmocka_unit_test(test_larger_base_does_not_show),
         cmocka_unit_test(test_measure_counts_data_of_the_layers_between),
+        cmocka_unit_test(test_ranges_above_the_maximum_are_joined),
         cmocka_unit_test(test_chain_without_a_layer_between_is_refused),
         cmocka_unit_test(test_image_with_snapshots_is_refused),
         cmocka_unit_test(test_failed_check_keeps_the_reference),
