@@ -17,6 +17,7 @@
 #include <service/images.h>
 #include <service/snapshots.h>
 #include <service/trash.h>
+#include <service/trust.h>
 
 #include "await.h"
 
@@ -228,6 +229,34 @@ static void layers_of_several_pools_are_merged(void **state)
     assert_true(fixture_exists(f, "p", "v4"));
 }
 
+/* The declaration of a layer permits only that layer to refer to a base outside of all pools. */
+static void base_outside_of_all_pools_stays_below_the_last_layer(void **state)
+{
+    const CstVolDeclare declare = {.flags = CST_VOL_DECLARE_CONTENT};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+    g_autofree char *path = g_build_filename(f->images, "q", "base", NULL);
+    const CstVolConsolidate outside = {.base = path};
+    g_autoptr(GError) error = NULL;
+
+    fixture_create(other, "base", "qcow2", "");
+    create_over(f, pool, "v1", "q", "base");
+    for (guint i = 2; i < 5; i++) {
+        g_autofree char *name = g_strdup_printf("v%u", i);
+        g_autofree char *below = g_strdup_printf("v%u", i - 1);
+
+        create_over(f, pool, name, "p", below);
+    }
+    cst_vol_declare(pool, "v1", &declare, NULL, &error);
+    assert_no_error(error);
+    assert_true(cst_pool_stop(other, NULL, NULL));
+    assert_fails(pool, "v4", &outside, CST_ERROR_UNSUPPORTED, "is no volume of an active pool");
+    assert_result(pool, "v4", &whole, "p/v3 unused, p/v2 unused, base p/v1, depth 3");
+    assert_result(pool, "v4", &whole, "base -, depth 3");
+    assert_true(cst_vol_flatten(pool, "v4", NULL, &error));
+    assert_no_error(error);
+}
+
 /* A volume of an overlay gets its own content, so the overlay does not change. */
 static void volume_below_an_overlay_is_consolidated(void **state)
 {
@@ -319,6 +348,7 @@ int main(void)
         TEST(volume_with_snapshots_is_refused),
         TEST(plan_and_dry_run_change_nothing),
         TEST(layers_of_several_pools_are_merged),
+        TEST(base_outside_of_all_pools_stays_below_the_last_layer),
         TEST(volume_below_an_overlay_is_consolidated),
         TEST(layers_without_a_user_are_deleted),
         TEST(deleted_layers_are_in_the_trash),

@@ -97,6 +97,9 @@ static gboolean find_base(const Consolidate *work, const ImageChain *chain, guin
                           "whole content (vol-flatten)"),
                         work->name);
     *ret_index = length > keep ? length - keep + 1 : 0;
+    /* Another volume is not allowed to refer to a file outside of all pools. */
+    while (!base && *ret_index >= 2 && !image_chain_link(chain, *ret_index)->claim.pool)
+        (*ret_index)--;
     if (!base)
         return TRUE;
     for (guint i = 1; i < length; i++) {
@@ -114,8 +117,13 @@ static gboolean find_base(const Consolidate *work, const ImageChain *chain, guin
 /* Whether the change of the reference is possible. */
 static gboolean check_reference(const ImageChain *chain, guint base, GError **error)
 {
-    const ImageLink *link = image_chain_link(chain, 0);
+    const ImageLink *link = image_chain_link(chain, 0), *below = image_chain_link(chain, base);
 
+    if (!below->claim.pool)
+        return cst_fail(error, CST_ERROR_UNSUPPORTED,
+                        _("volume '%s' can't be based on '%s', which is no volume of an active "
+                          "pool; define and start a pool that holds it"),
+                        link->claim.name, below->path);
     if (link->volume->type != CST_VOL_FILE)
         return cst_fail(
             error, CST_ERROR_UNSUPPORTED,
@@ -234,11 +242,6 @@ static gboolean merge_in_domain(const ImageChain *chain, guint base, GError **er
     CstHypervisorPivot pivot;
     CstHypervisorJob *job;
 
-    if (!below->claim.pool)
-        return cst_fail(error, CST_ERROR_UNSUPPORTED,
-                        _("'%s' is no volume of an active pool, so it cannot stay as the backing "
-                          "file of a running domain; define and start a pool that contains it"),
-                        below->path);
     volume = volume_domain_identity(&below->claim);
     request.base = &volume;
     if (!cst_may_change(error))
