@@ -19,13 +19,13 @@
 #include <base/log.h>
 #include <base/log_context.h>
 #include <base/test_point.h>
-#include <service/chains.h>
 #include <service/images.h>
 #include <service/volumes.h>
 #include <store/job_files.h>
 
 #include "core/job.h"
 #include "core/service.h"
+#include "volume/image/consolidate.h"
 
 #define WORKERS_MAX     4
 #define POOL_TIMEOUT_US (60 * G_TIME_SPAN_SECOND) /* limit of the wait for the job's pool */
@@ -75,20 +75,6 @@ static gboolean resume_commit(CstPool *pool, const char *volume, const char *how
     return cst_vol_commit(pool, volume, base[1] ? base + 1 : NULL, flags, task, error);
 }
 
-/* "FLAGS BASE", as written by cst_vol_consolidate(). */
-static gboolean resume_consolidate(CstPool *pool, const char *volume, const char *how,
-                                   CstTask *task, GError **error)
-{
-    const char *base = strchr(how, ' ');
-    g_auto(CstConsolidation) result = {0};
-    CstVolConsolidate again = {0};
-
-    if (!base || sscanf(how, "%u", &again.flags) != 1)
-        return invalid_record(error);
-    again.base = base + 1;
-    return cst_vol_consolidate(pool, volume, &again, task, &result, error);
-}
-
 typedef struct {
     const char *kind;
     ResumeFunc resume;
@@ -96,7 +82,7 @@ typedef struct {
 
 static const Resumable resumables[] = {
     {"wipe", resume_wipe},         {"flatten", resume_flatten},
-    {"commit", resume_commit},     {"consolidate", resume_consolidate},
+    {"commit", resume_commit},     {"consolidate", volume_consolidate_resume},
     {"sparsify", resume_sparsify},
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <service/images.h>
 #include <store/job_files.h>
@@ -302,14 +303,13 @@ static uint64_t leave_job(Fixture *f, const char *pool_name, const char *kind, c
     return id;
 }
 
-/* A layer that a job has deleted has no data. */
 static gboolean has_data(Fixture *f, const char *pool_name, const char *name)
 {
     g_autoptr(CstPool) pool = cst_service_pool_by_name(f->service, pool_name, NULL);
     CstVolInfo info;
 
-    return fixture_exists(f, pool_name, name) && cst_vol_get_info(pool, name, &info, NULL) &&
-           info.allocation >= DATA_LEN;
+    assert_true(cst_vol_get_info(pool, name, &info, NULL));
+    return info.allocation >= DATA_LEN;
 }
 
 /* The job's file is the only information of the next daemon. */
@@ -332,10 +332,12 @@ static void job_is_resumed_with_its_options(void **state)
         {"unknown", "wipe", "99", CST_JOB_FAILED, FALSE, FALSE, TRUE},
         {"blank", "wipe", "", CST_JOB_FAILED, FALSE, FALSE, TRUE},
         {"flat", "flatten", "-", CST_JOB_DONE, FALSE, FALSE, TRUE},
-        {"layers", "consolidate", "1 %s/base", CST_JOB_DONE, FALSE, FALSE, TRUE},
-        {"direct", "consolidate", "1 %s/middle", CST_JOB_DONE, FALSE, FALSE, TRUE},
-        {"absent", "consolidate", "0 %s/none", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"layers", "consolidate", "1 0 //%s/base", CST_JOB_DONE, FALSE, FALSE, TRUE},
+        {"direct", "consolidate", "1 0 //%s/middle", CST_JOB_DONE, FALSE, FALSE, TRUE},
+        {"early", "consolidate", "0 2 //", CST_JOB_DONE, FALSE, FALSE, TRUE},
+        {"absent", "consolidate", "0 0 //%s/none", CST_JOB_FAILED, FALSE, FALSE, TRUE},
         {"bare", "consolidate", "0", CST_JOB_FAILED, FALSE, FALSE, TRUE},
+        {"foreign", "consolidate", "8 0 //", CST_JOB_FAILED, FALSE, FALSE, TRUE},
     };
     Fixture *f = *state;
     uint64_t ids[G_N_ELEMENTS(jobs)];
@@ -353,14 +355,83 @@ static void job_is_resumed_with_its_options(void **state)
     fixture_restart(f, CST_SERVICE_DAEMON);
     for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
         g_autoptr(CstJobInfo) job = wait_for(f, ids[i], jobs[i].end);
+        gboolean is_deleted = strcmp(jobs[i].pool, "layers") == 0;
 
         if (has_data(f, jobs[i].pool, "base") != jobs[i].in_base ||
-            has_data(f, jobs[i].pool, "middle") != jobs[i].in_middle ||
+            fixture_exists(f, jobs[i].pool, "middle") == is_deleted ||
+            (!is_deleted && has_data(f, jobs[i].pool, "middle") != jobs[i].in_middle) ||
             has_data(f, jobs[i].pool, "top") != jobs[i].in_top)
             fail_msg("%s: data in the wrong place (%s)", jobs[i].pool, job->error);
     }
-    assert_false(fixture_exists(f, "layers", "middle"));
-    assert_true(fixture_exists(f, "direct", "middle"));
+}
+
+/* --- a consolidation after the change of the reference ---------------------------------------- */
+
+/* Replaces the content of "top" by that of "model", but not its declarations. */
+static void replace_content(Fixture *f)
+{
+    g_autofree char *from = g_build_filename(f->images, "cut", "model", NULL);
+    g_autofree char *to = g_build_filename(f->images, "cut", "top", NULL);
+    g_autofree char *content = NULL;
+    gsize len;
+    FILE *file = fopen(to, "r+");
+
+    assert_true(g_file_get_contents(from, &content, &len, NULL));
+    assert_int_equal(fwrite(content, 1, len, file), len);
+    fclose(file);
+    assert_int_equal(truncate(to, (off_t)len), 0);
+}
+
+/* Makes the pool "cut", in whose directory a header declares no reference, as after the change. */
+static uint64_t leave_consolidation(Fixture *f, const char *names)
+{
+    g_autofree char *dir = g_build_filename(f->images, "cut", NULL);
+    g_autofree char *how = g_strdup_printf("1 0 %s//%s/base", names, dir);
+    g_autoptr(CstPool) pool = fixture_pool(f, "cut");
+
+    assert_int_equal(chmod(dir, 0777), 0);
+    fixture_create(pool, "base", "qcow2", "");
+    create_over(f, pool, "middle", "base");
+    create_over(f, pool, "upper", "middle");
+    create_over(f, pool, "top", "upper");
+    create_over(f, pool, "model", "base");
+    replace_content(f);
+    assert_true(cst_vol_delete(pool, "model", 0, NULL, NULL));
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_EMBEDDED);
+    return leave_job(f, "cut", "consolidate", how);
+}
+
+static void resumed_consolidation_declares_the_reference_and_deletes_the_layers(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = leave_consolidation(f, "upper/middle");
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
+    assert_false(fixture_exists(f, "cut", "upper"));
+    assert_false(fixture_exists(f, "cut", "middle"));
+    assert_true(fixture_exists(f, "cut", "base"));
+    pool = cst_service_pool_by_name(f->service, "cut", NULL);
+    cst_vol_flatten(pool, "top", NULL, &error);
+    assert_no_error(error);
+}
+
+static void resumed_consolidation_keeps_a_new_volume_with_the_name_of_a_layer(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = leave_consolidation(f, "upper/middle");
+    g_autoptr(CstPool) pool = cst_service_pool_by_name(f->service, "cut", NULL);
+
+    assert_true(cst_vol_delete(pool, "upper", 0, NULL, NULL));
+    fixture_create(pool, "upper", "qcow2", "");
+    g_clear_pointer(&pool, cst_pool_unref);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
+    assert_true(fixture_exists(f, "cut", "upper"));
+    assert_true(fixture_exists(f, "cut", "middle"));
 }
 
 int main(void)
@@ -376,6 +447,8 @@ int main(void)
         TEST(a_job_fails_when_its_pool_is_undefined_while_it_waits),
         TEST(a_job_that_a_daemon_did_not_begin_is_left_to_the_next),
         TEST(job_is_resumed_with_its_options),
+        TEST(resumed_consolidation_declares_the_reference_and_deletes_the_layers),
+        TEST(resumed_consolidation_keeps_a_new_volume_with_the_name_of_a_layer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

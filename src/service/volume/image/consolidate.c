@@ -13,11 +13,20 @@
  * layers are only read, because other volumes may be based on them.
  *
  * The content of the volume is the same at every point in time, and a repetition continues. The
- * record for the resumption has the path of the base: a repetition after the change of the
- * reference finds no layer between, and ends. Layers that were not deleted until then stay.
+ * record for the resumption has the parameters of the caller until the plan is made, and then the
+ * path of the base and the names of the layers to delete:
+ *
+ *   FLAGS KEEP LAYER/LAYER//BASE      no name has a '/'; the list and the base may be empty
+ *
+ * A resumption after the change of the reference finds no layer between. The change may have come
+ * before its declaration, which is completed first. Then it deletes the layers of the list that
+ * have no user. Layers that are left by an embedded process stay.
  */
+#include "consolidate.h"
+
 #include <service/chains.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include <base/crash.h>
@@ -32,7 +41,10 @@
 #include "core/copy_turn.h"
 #include "core/domains.h"
 #include "core/job.h"
+#include "core/scan.h"
 #include "core/space.h"
+#include "core/table.h"
+#include "core/trust.h"
 #include "dependency/dependents.h"
 #include "dependency/depth.h"
 #include "dependency/guard.h"
@@ -48,6 +60,7 @@ typedef struct {
     CstTask *task;
     char *base;        /* path of the layer that stays; NULL: no layer is merged */
     GPtrArray *merged; /* of MergedVolume * */
+    char **left;       /* names of layers that an interrupted job has merged; NULL: none */
     CstConsolidation *ret;
 } Consolidate;
 
@@ -70,6 +83,7 @@ static void merged_volume_free(gpointer data)
 static void consolidate_clear(Consolidate *work)
 {
     g_clear_pointer(&work->base, g_free);
+    g_clear_pointer(&work->left, g_strfreev);
     g_clear_pointer(&work->merged, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Consolidate, consolidate_clear)
@@ -154,19 +168,25 @@ static gboolean measure(const Consolidate *work, const ImageChain *chain, guint 
     return TRUE;
 }
 
+/* @pool NULL: the file at @path is in no active pool. Consumes @shown. */
+static void keep_layer(Consolidate *work, CstPool *pool, const char *name, const char *path,
+                       char *shown)
+{
+    MergedVolume *merged = g_new0(MergedVolume, 1);
+    CstMergedLayer *layer = g_new0(CstMergedLayer, 1);
+
+    *merged = (MergedVolume){pool ? cst_pool_ref(pool) : NULL, g_strdup(name), g_strdup(path)};
+    g_ptr_array_add(work->merged, merged);
+    layer->name = shown;
+    g_ptr_array_add(work->ret->layers, layer);
+}
+
 static void keep_layers(Consolidate *work, const ImageChain *chain, guint base)
 {
     for (guint i = 1; i < base; i++) {
         const ImageLink *link = image_chain_link(chain, i);
-        MergedVolume *merged = g_new0(MergedVolume, 1);
-        CstMergedLayer *layer = g_new0(CstMergedLayer, 1);
 
-        merged->pool = link->claim.pool ? cst_pool_ref(link->claim.pool) : NULL;
-        merged->name = g_strdup(link->claim.name);
-        merged->path = g_strdup(link->path);
-        g_ptr_array_add(work->merged, merged);
-        layer->name = layer_shown(link);
-        g_ptr_array_add(work->ret->layers, layer);
+        keep_layer(work, link->claim.pool, link->claim.name, link->path, layer_shown(link));
     }
     work->ret->base = layer_shown(image_chain_link(chain, base));
 }
@@ -340,26 +360,93 @@ static gboolean delete_layers(const Consolidate *work, GError **error)
 
 /* --- the operation ---------------------------------------------------------------------------- */
 
+/* Records the parameters of the caller, or the plan. */
+static void consolidate_record(const Consolidate *work, Job *job)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *list = NULL;
+
+    for (guint i = 0;
+         work->how->flags & CST_CONSOLIDATE_DELETE && work->base && i < work->merged->len; i++) {
+        const MergedVolume *merged = g_ptr_array_index(work->merged, i);
+
+        if (merged->pool != work->pool)
+            break;
+        g_ptr_array_add(names, merged->name);
+    }
+    g_ptr_array_add(names, NULL);
+    list = work->left ? g_strjoinv("/", work->left) : g_strjoinv("/", (char **)names->pdata);
+    job_may_resume(job, work->pool, "%u %u %s//%s", work->how->flags, work->how->keep, list,
+                   work->base        ? work->base
+                   : work->how->base ? work->how->base
+                                     : "");
+}
+
+/* A layer that is no overlay has been made anew under the name, and stays with the other layers. */
+static void keep_left_layers(Consolidate *work)
+{
+    g_autoptr(CstPoolState) state = pool_state_get(work->pool, NULL);
+
+    for (char **name = work->left; state && *name; name++) {
+        g_autoptr(CstVolume) volume = pool_volume(work->pool, state, *name, NULL);
+        g_autofree char *path = cst_pool_state_vol_path(state, *name);
+
+        if (!volume || !path)
+            continue;
+        if (!trust_has_backing(volume))
+            break;
+        keep_layer(work, work->pool, *name, path,
+                   g_strconcat(cst_pool_name(work->pool), "/", *name, NULL));
+    }
+}
+
+/*
+ * Completes the declaration of a reference that an interrupted job has changed. A volume that was
+ * changed since then keeps its declarations, and its layers stay.
+ */
+static gboolean consolidate_complete(Consolidate *work, const Job *job, GError **error)
+{
+    g_auto(VolumeClaim) claim = {.task = work->task};
+    g_autoptr(CstVolume) volume = NULL;
+    const char *base = work->how->base;
+
+    if (!volume_claim_now(&claim, work->pool, work->name, CLAIM_WRITE, &volume, error))
+        return FALSE;
+    if (!job_left_alone(job, volume, NULL))
+        g_clear_pointer(&work->left, g_strfreev);
+    else if (volume->extra && base && g_strcmp0(volume->extra->backing_path, base) == 0 &&
+             volume->extra->backing_trust == CST_TRUST_NONE)
+        trust_note_backing(&claim, base, volume->extra->backing_format);
+    return TRUE;
+}
+
 static gboolean consolidate_volume(Consolidate *work, Job *job, GError **error)
 {
-    if (!consolidate_plan(work, error))
+    consolidate_record(work, job);
+    if ((work->left && !consolidate_complete(work, job, error)) || !consolidate_plan(work, error))
         return FALSE;
-    if (!work->base)
-        return cst_may_change(error);
-    job_may_resume(job, work->pool, "%u %s", work->how->flags, work->base);
-    if (!consolidate_merge(work, error))
+    if (!work->base && !cst_may_change(error))
         return FALSE;
+    if (work->base) {
+        consolidate_record(work, job);
+        if (!consolidate_merge(work, error))
+            return FALSE;
+        chain_record_change(work->pool, work->name);
+    } else if (work->left) {
+        keep_left_layers(work);
+    }
     judge_layers(work, TRUE);
-    chain_record_change(work->pool, work->name);
     return !(work->how->flags & CST_CONSOLIDATE_DELETE) || delete_layers(work, error);
 }
 
-gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,
-                             CstTask *task, CstConsolidation *ret, GError **error)
+/* @left: see Consolidate; the caller frees it. */
+static gboolean consolidate_run(CstPool *pool, const char *name, const CstVolConsolidate *how,
+                                char **left, CstTask *task, CstConsolidation *ret, GError **error)
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
-    g_auto(Consolidate) work = {.pool = pool, .name = name, .how = how, .ret = ret};
+    g_auto(Consolidate)
+        work = {.pool = pool, .name = name, .how = how, .left = g_strdupv(left), .ret = ret};
 
     if (!cst_flags_check(how->flags, CST_CONSOLIDATE_DELETE, "storageVolConsolidate", error))
         return FALSE;
@@ -369,12 +456,38 @@ gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsol
     return job_end(&job, consolidate_volume(&work, &job, error), error);
 }
 
+gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,
+                             CstTask *task, CstConsolidation *ret, GError **error)
+{
+    return consolidate_run(pool, name, how, NULL, task, ret, error);
+}
+
+gboolean volume_consolidate_resume(CstPool *pool, const char *name, const char *how, CstTask *task,
+                                   GError **error)
+{
+    g_auto(CstConsolidation) result = {0};
+    g_autofree char *list = NULL;
+    g_auto(GStrv) left = NULL;
+    CstVolConsolidate again = {0};
+    const char *base = strstr(how, "//");
+    int names = 0;
+
+    if (!base || sscanf(how, "%u %u %n", &again.flags, &again.keep, &names) != 2 || names == 0 ||
+        how + names > base)
+        return cst_fail(error, CST_ERROR_FAILED, _("the interrupted operation is unknown"));
+    list = g_strndup(how + names, base - how - names);
+    left = g_strsplit(list, "/", 0);
+    again.base = base[2] ? base + 2 : NULL;
+    return consolidate_run(pool, name, &again, left, task, &result, error);
+}
+
 gboolean cst_vol_consolidate_plan(CstPool *pool, const char *name, const CstVolConsolidate *how,
                                   CstTask *task, CstConsolidation *ret, GError **error)
 {
     g_auto(Consolidate) work = {.pool = pool, .name = name, .how = how, .task = task, .ret = ret};
 
-    if (!consolidate_plan(&work, error))
+    if (!cst_flags_check(how->flags, CST_CONSOLIDATE_DELETE, "storageVolConsolidate", error) ||
+        !consolidate_plan(&work, error))
         return FALSE;
     judge_layers(&work, FALSE);
     return TRUE;
