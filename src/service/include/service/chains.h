@@ -26,8 +26,8 @@ GPtrArray *cst_pool_chains(CstPool *pool, CstChainLimits *ret_limits, guint *ret
  * The base is a volume of an active pool. Without how->base, layers below it may stay, too.
  *
  * If a running domain has the volume as its disk, QEMU copies the data. After kill -9 the next
- * daemon resumes the job. Errors: NO_SPACE if the data certainly does not fit; NOT_FOUND if the
- * volume is not based on how->base; INVALID, STATE, BUSY. The caller clears *ret.
+ * daemon resumes the job. Errors: NO_SPACE, which leaves the volume as it was; NOT_FOUND if
+ * the volume is not based on how->base; INVALID, STATE, BUSY. The caller clears *ret.
  */
 gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,
                              CstTask *task, CstConsolidation *ret, GError **error);

@@ -34,7 +34,6 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
-#include <base/room.h>
 #include <image/consolidate.h>
 #include <service/volumes.h>
 
@@ -42,7 +41,6 @@
 #include "core/domains.h"
 #include "core/job.h"
 #include "core/scan.h"
-#include "core/space.h"
 #include "core/table.h"
 #include "core/trust.h"
 #include "dependency/dependents.h"
@@ -227,16 +225,6 @@ static gboolean find_base_again(const Consolidate *work, const ImageChain *chain
                     _("the backing chain of volume '%s' changed during the operation"), work->name);
 }
 
-/* Fails with NO_SPACE if the data certainly does not fit. */
-static gboolean check_room(const Consolidate *work, const ImageChain *chain, GError **error)
-{
-    const CstRoom room = pool_room(image_chain_link(chain, 0)->claim.state);
-
-    return !room.known || work->ret->bytes <= room.bytes ||
-           cst_room_fail_pool(work->name, cst_pool_name(work->pool), work->ret->bytes, room.bytes,
-                              error);
-}
-
 /* libvirt reports success by the definition of the domain, so the header is read, too. */
 static gboolean check_header(const ImageLink *link, const char *former, GError **error)
 {
@@ -294,7 +282,7 @@ static gboolean consolidate_merge(const Consolidate *work, GError **error)
 
     if (!image_chain_open(&chain, work->pool, work->name, error) ||
         !find_base_again(work, &chain, &how.base, error) ||
-        !check_reference(&chain, how.base, error) || !check_room(work, &chain, error))
+        !check_reference(&chain, how.base, error))
         return FALSE;
     for (guint i = 0; i < how.base; i++)
         if (image_chain_link(&chain, i)->claim.pool &&
