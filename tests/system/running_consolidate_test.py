@@ -2,7 +2,10 @@
 """vol-consolidate of volumes that a running domain has as its disks, with a fake libvirt
 (tests/libvirt/fake_block.c). The fake changes the definitions of the domain, and no image."""
 
+import contextlib
+import signal
 import subprocess
+import time
 import unittest
 
 from running_change_test import RunningDomain
@@ -42,6 +45,39 @@ class RunningConsolidate(RunningDomain):
         self.assertEqual(0, process.returncode, err)
         self.assertIn("p/middle: deleted", out)
         self.assertNotIn("middle", self.entries_of_pool())
+
+    @contextlib.contextmanager
+    def reading(self, name):
+        """A process that has an image open for reading."""
+        with subprocess.Popen(["qemu-io", "-r", "-U", "-f", "qcow2", self.at("p", name)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            process.stdin.write("length\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            yield
+            process.stdin.close()
+
+    def test_layers_that_stay_are_not_waited_for(self):
+        self.running()
+        process = self.begin()
+        with self.reading("middle"):
+            begin = time.monotonic()
+            self.qemu_is_done()
+            _out, err = process.communicate()
+            self.assertEqual(0, process.returncode, err)
+            self.assertLess(time.monotonic() - begin, 8)
+
+    def test_wait_for_the_release_of_a_layer_can_be_cancelled(self):
+        self.running()
+        process = self.begin("--delete-layers", "--yes")
+        with self.reading("middle"):
+            begin = time.monotonic()
+            self.qemu_is_done()
+            self.wait_until(lambda: self.backing("top") == ["base"], "the merge")
+            process.send_signal(signal.SIGINT)
+            _out, err = process.communicate()
+            self.assertLess(time.monotonic() - begin, 8)
+        self.assertIn("middle", self.entries_of_pool(), err)
 
     def entries_of_pool(self):
         return self.done("vol-list", "p", "--columns", "name", "--parsable").split()

@@ -20,6 +20,7 @@
 #include <service/trust.h>
 
 #include "await.h"
+#include "points.h"
 
 /* Redefines the pool "p" with the element @element in Cistern's namespace. */
 static void define_with(Fixture *f, const char *element)
@@ -315,6 +316,32 @@ static void protected_layer_stays_with_the_layers_below_it(void **state)
     assert_true(fixture_exists(f, "p", "v1"));
 }
 
+static void cancel_task(gpointer task)
+{
+    cst_task_cancel(task);
+}
+
+static void cancel_of_the_deletion_is_a_problem_of_the_layer(void **state)
+{
+    const CstVolConsolidate remove = {.flags = CST_CONSOLIDATE_DELETE};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = make_chain(f);
+    g_autoptr(CstTask) task = cst_task_new();
+    g_auto(CstConsolidation) result = {0};
+    g_autoptr(GError) error = NULL;
+    const CstMergedLayer *layer;
+
+    point_run("consolidate.delete", cancel_task, task);
+    cst_vol_consolidate(pool, "v4", &remove, task, &result, &error);
+    assert_no_error(error);
+    points_clear();
+    layer = result.layers->pdata[0];
+    assert_int_equal(layer->state, CST_LAYER_UNUSED);
+    assert_non_null(layer->problem);
+    assert_true(fixture_exists(f, "p", "v3"));
+    assert_int_equal(depth_of(pool, "v4"), 2);
+}
+
 static gboolean deep_is_over(Fixture *f)
 {
     const CstEventQuery query = {.kind = "chain-deep", .object = "p/v5", .max = 10};
@@ -353,6 +380,7 @@ int main(void)
         TEST(layers_without_a_user_are_deleted),
         TEST(deleted_layers_are_in_the_trash),
         TEST(protected_layer_stays_with_the_layers_below_it),
+        TEST(cancel_of_the_deletion_is_a_problem_of_the_layer),
         TEST(event_of_a_deep_chain_ends),
     };
 

@@ -21,8 +21,8 @@ GPtrArray *cst_pool_chains(CstPool *pool, CstChainLimits *ret_limits, guint *ret
  * Merges a run of layers of the volume's backing chain into the volume, as a job. The content of
  * the volume stays the same at every point in time. The layers are not changed, because other
  * volumes may be based on them. A layer without a user stays as a volume, or is deleted as by
- * cst_vol_delete() if the flags say so and it is in @pool. A failed deletion is a problem of the
- * layer in *ret, and no failure. A chain that is short enough is left as it is.
+ * cst_vol_delete() if the flags say so and it is in @pool. A failed or cancelled deletion is a
+ * problem of the layer in *ret, and no failure. A chain that is short enough is left as it is.
  * The base is a volume of an active pool. Without how->base, layers below it may stay, too.
  *
  * If a running domain has the volume as its disk, QEMU copies the data. After kill -9 the next

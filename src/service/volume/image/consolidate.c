@@ -34,6 +34,7 @@
 #include <base/error.h>
 #include <base/flags.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <image/consolidate.h>
 #include <service/volumes.h>
 
@@ -51,6 +52,9 @@
 #include "volume/running/commit.h"
 #include "volume/running/job.h"
 
+#define RELEASE_US (10 * G_TIME_SPAN_SECOND)
+#define POLL_US    (50 * G_TIME_SPAN_MILLISECOND)
+
 typedef struct {
     CstPool *pool;
     const char *name;
@@ -59,6 +63,8 @@ typedef struct {
     char *base;        /* path of the layer that stays; NULL: no layer is merged */
     GPtrArray *merged; /* of MergedVolume * */
     char **left;       /* names of layers that an interrupted job has merged; NULL: none */
+    /* Until then, QEMU may still have a merged layer open (monotonic); 0: no domain had it. */
+    gint64 release_until;
     CstConsolidation *ret;
 } Consolidate;
 
@@ -258,13 +264,7 @@ static gboolean merge_in_domain(const ImageChain *chain, guint base, GError **er
     if (!job)
         return FALSE;
     cst_hypervisor_job_end(job);
-    if (!check_header(link, former, error))
-        return FALSE;
-    /* QEMU has a merged layer open for a moment, and it could not be deleted. */
-    for (guint i = 1; i < base; i++)
-        if (image_chain_link(chain, i)->claim.pool)
-            running_job_await_release(&image_chain_link(chain, i)->claim, NULL);
-    return TRUE;
+    return check_header(link, former, error);
 }
 
 static gboolean merge_in_engine(ImageChain *chain, const CstConsolidate *how, CstTask *task,
@@ -274,7 +274,7 @@ static gboolean merge_in_engine(ImageChain *chain, const CstConsolidate *how, Cs
     return cst_chain_consolidate(chain->chain, how, task, error);
 }
 
-static gboolean consolidate_merge(const Consolidate *work, GError **error)
+static gboolean consolidate_merge(Consolidate *work, GError **error)
 {
     g_auto(ImageChain)
         chain = {.task = work->task, .write = TRUE, .at_rest = TRUE, .with_domain = TRUE};
@@ -295,6 +295,8 @@ static gboolean consolidate_merge(const Consolidate *work, GError **error)
                    : !merge_in_engine(&chain, &how, work->task, error))
         return FALSE;
     CST_CRASH_POINT("vol.consolidate.merged");
+    if (chain.disk)
+        work->release_until = g_get_monotonic_time() + RELEASE_US;
     trust_note_backing(&image_chain_link(&chain, 0)->claim, how.backing, how.backing_format);
     return TRUE;
 }
@@ -323,27 +325,50 @@ static void judge_layers(const Consolidate *work, gboolean done)
     }
 }
 
-/* A layer in another pool stays, because its owner decides about it. */
-static gboolean delete_layers(const Consolidate *work, GError **error)
+static gboolean layer_is_released(const Consolidate *work, const MergedVolume *merged)
+{
+    g_auto(VolumeClaim) claim = {.task = work->task};
+
+    return !volume_claim(&claim, merged->pool, merged->name, CLAIM_READ, NULL) ||
+           volume_not_open(&claim, NULL);
+}
+
+/*
+ * Waits until QEMU has closed a layer that a running domain had. All layers have one limit of time.
+ * No claim is held during the pauses. Fails if the task is cancelled.
+ */
+static gboolean layer_await_release(const Consolidate *work, const MergedVolume *merged,
+                                    GError **error)
+{
+    while (cst_task_check(work->task, error)) {
+        if (g_get_monotonic_time() >= work->release_until || layer_is_released(work, merged))
+            return TRUE;
+        g_usleep(POLL_US);
+    }
+    return FALSE;
+}
+
+/*
+ * A layer in another pool stays, because its owner decides about it. The merge is done, so a cancel
+ * is a problem of the layer.
+ */
+static void delete_layers(const Consolidate *work)
 {
     for (guint i = 0; i < work->merged->len; i++) {
         const MergedVolume *merged = g_ptr_array_index(work->merged, i);
         CstMergedLayer *layer = g_ptr_array_index(work->ret->layers, i);
         g_autoptr(GError) why = NULL;
 
-        if (layer->state != CST_LAYER_UNUSED)
-            return TRUE;
-        if (!cst_task_check(work->task, error))
-            return FALSE;
-        if (merged->pool != work->pool)
-            return TRUE;
-        if (!cst_vol_delete(merged->pool, merged->name, 0, NULL, &why)) {
+        if (layer->state != CST_LAYER_UNUSED || merged->pool != work->pool)
+            return;
+        CST_TEST_POINT("consolidate.delete");
+        if (!layer_await_release(work, merged, &why) ||
+            !cst_vol_delete(merged->pool, merged->name, 0, NULL, &why)) {
             layer->problem = g_strdup(why->message);
-            return TRUE;
+            return;
         }
         layer->state = CST_LAYER_DELETED;
     }
-    return TRUE;
 }
 
 /* --- the operation ---------------------------------------------------------------------------- */
@@ -424,7 +449,9 @@ static gboolean consolidate_volume(Consolidate *work, Job *job, GError **error)
         keep_left_layers(work);
     }
     judge_layers(work, TRUE);
-    return !(work->how->flags & CST_CONSOLIDATE_DELETE) || delete_layers(work, error);
+    if (work->how->flags & CST_CONSOLIDATE_DELETE)
+        delete_layers(work);
+    return TRUE;
 }
 
 /* @left: see Consolidate; the caller frees it. */
