@@ -461,12 +461,29 @@ class Actions(Schedules):
         self.assertEqual(0, status, out + err)
         self.assertEqual({"l5": 6}, self.depths())
         self.good("schedule-run", "s")
-        self.assertEqual({"l5": 3, "l4": 5}, self.depths())
+        self.assertEqual({"l5": 3}, self.depths())
         row = self.history()[0]
-        self.assertEqual(("done", 1, 0), (row["result"], row["made"], row["removed"]))
+        self.assertEqual(("done", 1, 3), (row["result"], row["made"], row["removed"]))
+        files = self.sizes()
         self.good("schedule-run", "s")
-        self.assertEqual({"l5": 3, "l4": 3}, {name: depth for name, depth in self.depths().items()
-                                              if name in ("l5", "l4")})
+        self.assertEqual(({"l5": 3}, files, 0),
+                         (self.depths(), self.sizes(), self.history()[0]["made"]))
+
+    def sizes(self):
+        return {name: os.path.getsize(self.at("p", name)) for name in os.listdir(self.at("p"))}
+
+    def test_protected_layer_is_consolidated_once(self):
+        self.deepen(6)
+        self.good("vol-protect", "p/l4")
+        self.create(do="consolidate", on=("p",), options=("--keep-layers", "3"))
+        self.assertEqual(8, self.cistern("schedule-run", "s")[0])
+        self.assertIn("p/l4", self.history()[0]["message"])
+        self.assertEqual({"l5": 3, "l4": 5}, self.depths())
+        self.good("schedule-run", "s")
+        self.assertEqual({"l5": 3, "l4": 3}, self.depths())
+        files = self.sizes()
+        self.good("schedule-run", "s")
+        self.assertEqual(files, self.sizes())
 
     def test_depth_of_the_pool_is_the_default(self):
         self.deepen(4)

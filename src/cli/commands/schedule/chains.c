@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The action "consolidate": merges the layers of each selected volume whose backing chain is too
- * deep. A volume that an image is based on is left out, because its overlays have the chain. The
- * merged layers stay, because the schedule has not made them.
+ * deep. A volume that an image is based on is left out, because its overlays have the chain. Merged
+ * layers without a user are deleted. If they stayed, each next run would find the uppermost one on
+ * top of a deep chain, and would merge copies of the data into it until the disk is full.
  */
-#include <string.h>
-
 #include <base/error.h>
 #include <base/i18n.h>
 #include <base/units.h>
@@ -24,13 +23,15 @@ typedef struct {
 /* The chains of a pool at the begin of the run. */
 typedef struct {
     CstChainLimits limits;
-    GPtrArray *chains; /* of CstPoolChain * */
+    GPtrArray *chains;  /* of CstPoolChain *, the deepest first */
+    GHashTable *depths; /* from the volume on top (borrowed) to the depth */
 } PoolChains;
 
 static void pool_chains_free(gpointer data)
 {
     PoolChains *pool = data;
 
+    g_clear_pointer(&pool->depths, g_hash_table_unref);
     g_clear_pointer(&pool->chains, g_ptr_array_unref);
     g_free(pool);
 }
@@ -65,12 +66,27 @@ gboolean schedule_keep_layers_check(const CstSchedule *schedule, GError **error)
 
 /* --- the chains ------------------------------------------------------------------------------- */
 
+/* Reports chains that the server did not list although they may be too deep. */
+static void pool_chains_report_left(const ChainRun *run, const char *name, const PoolChains *pool,
+                                    guint left)
+{
+    const uint32_t keep = run->keep ? run->keep : cst_chain_limits_warn(&pool->limits);
+    const CstPoolChain *last =
+        pool->chains->len > 0 ? pool->chains->pdata[pool->chains->len - 1] : NULL;
+    g_autofree char *text = NULL;
+
+    if (left == 0 || (last && last->depth <= keep))
+        return;
+    text = g_strdup_printf(_("%u chains are not listed; the next run continues with them"), left);
+    schedule_add_skip(run->work, name, text);
+}
+
 static const PoolChains *pool_chains(ChainRun *run, const CstVolRef *vol, GError **error)
 {
     CstConn *conn = run->work->ctl->conn;
     PoolChains *found = g_hash_table_lookup(run->pools, vol->pool);
     g_autoptr(CstPoolRef) pool = NULL;
-    guint left;
+    guint left = 0;
 
     if (found)
         return found;
@@ -83,7 +99,14 @@ static const PoolChains *pool_chains(ChainRun *run, const CstVolRef *vol, GError
         pool_chains_free(found);
         return NULL;
     }
+    found->depths = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < found->chains->len; i++) {
+        const CstPoolChain *chain = found->chains->pdata[i];
+
+        g_hash_table_insert(found->depths, chain->volume, GUINT_TO_POINTER(chain->depth));
+    }
     g_hash_table_insert(run->pools, g_strdup(vol->pool), found);
+    pool_chains_report_left(run, vol->pool, found, left);
     return found;
 }
 
@@ -98,12 +121,8 @@ static gboolean chain_is_deep(ChainRun *run, const CstVolRef *vol, uint32_t *ret
     if (!pool)
         return FALSE;
     keep = run->keep ? run->keep : cst_chain_limits_warn(&pool->limits);
-    for (guint i = 0; i < pool->chains->len; i++) {
-        const CstPoolChain *chain = pool->chains->pdata[i];
-
-        if (strcmp(chain->volume, vol->name) == 0 && chain->depth > keep)
-            *ret_keep = keep;
-    }
+    if (GPOINTER_TO_UINT(g_hash_table_lookup(pool->depths, vol->name)) > keep)
+        *ret_keep = keep;
     return TRUE;
 }
 
@@ -114,22 +133,49 @@ typedef struct {
     const CstVolRef *vol;
     CstVolConsolidate how;
     uint64_t rate;
+    CstConsolidation result;
 } VolumeTask;
+
+static void volume_task_clear(VolumeTask *one)
+{
+    cst_consolidation_clear(&one->result);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VolumeTask, volume_task_clear)
 
 static gboolean run_consolidate(CstTask *task, gpointer data, GError **error)
 {
-    const VolumeTask *one = data;
-    g_auto(CstConsolidation) result = {0};
+    VolumeTask *one = data;
 
     cst_task_set_rate(task, one->rate);
-    return cst_conn_vol_consolidate(one->conn, one->vol, &one->how, FALSE, task, &result, error);
+    return cst_conn_vol_consolidate(one->conn, one->vol, &one->how, FALSE, task, &one->result,
+                                    error);
+}
+
+/* A layer that could not be deleted, for example because it is protected, is in the message. */
+static void count_result(ScheduleWork *work, const CstConsolidation *result)
+{
+    if (result->layers->len > 0) {
+        work->run.made++;
+        work->done++;
+    }
+    for (guint i = 0; i < result->layers->len; i++) {
+        const CstMergedLayer *layer = result->layers->pdata[i];
+
+        if (layer->state == CST_LAYER_DELETED)
+            work->run.removed++;
+        else if (layer->state == CST_LAYER_UNUSED && layer->problem)
+            schedule_add_skip(work, layer->name, layer->problem);
+    }
 }
 
 static gboolean vol_consolidate(ChainRun *run, const CstVolRef *vol, GError **error)
 {
     ScheduleWork *work = run->work;
     g_autofree char *text = g_strconcat(vol->pool, "/", vol->name, NULL);
-    VolumeTask one = {.conn = work->ctl->conn, .vol = vol, .rate = run->rate};
+    g_auto(VolumeTask) one = {.conn = work->ctl->conn,
+                              .vol = vol,
+                              .how.flags = CST_CONSOLIDATE_DELETE,
+                              .rate = run->rate};
     g_autoptr(GError) why = NULL;
 
     if (!chain_is_deep(run, vol, &one.how.keep, &why))
@@ -137,8 +183,7 @@ static gboolean vol_consolidate(ChainRun *run, const CstVolRef *vol, GError **er
     if (one.how.keep == 0)
         return TRUE;
     if (cli_run_task(work->ctl, _("Consolidating"), run_consolidate, &one, &why)) {
-        work->run.made++;
-        work->done++;
+        count_result(work, &one.result);
     } else if (g_error_matches(why, CST_ERROR, CST_ERROR_BUSY) ||
                g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE)) {
         schedule_add_skip(work, text, why->message);
