@@ -150,16 +150,20 @@ static void report(CliCtl *ctl, const Consolidate *work, const CstDomainDisk *di
         print_text(ctl, result, name);
 }
 
-/* Fails with PARTIAL if a layer could not be deleted. The merge itself is done. */
+/*
+ * Fails with PARTIAL if a layer of the pool could not be deleted, or its users are unknown. The
+ * merge itself is done.
+ */
 static gboolean check_deleted(const Consolidate *work, const char *name, GError **error)
 {
     const CstConsolidation *result = &work->result;
+    g_autofree char *pool = g_strconcat(work->vol->pool, "/", NULL);
 
     for (guint i = 0; work->how.flags && i < result->layers->len; i++) {
         const CstMergedLayer *layer = result->layers->pdata[i];
         g_autofree char *shown = cst_reference_shown(layer->name);
 
-        if (layer->state == CST_LAYER_UNUSED && layer->problem)
+        if (layer->problem && g_str_has_prefix(layer->name, pool))
             return cst_fail(error, CST_ERROR_PARTIAL,
                             _("the layers of vol %s are merged, but '%s' was not deleted: %s; "
                               "delete it when the reason is gone (vol-delete)"),

@@ -314,12 +314,15 @@ static void judge_layers(const Consolidate *work, gboolean done)
     for (guint i = 0; i < work->merged->len; i++) {
         const MergedVolume *merged = g_ptr_array_index(work->merged, i);
         CstMergedLayer *layer = g_ptr_array_index(work->ret->layers, i);
+        g_autoptr(GError) why = NULL;
         g_autoptr(GPtrArray) overlays =
-            merged->pool ? volume_overlays(merged->pool, merged->path, NULL) : NULL;
+            merged->pool ? volume_overlays(merged->pool, merged->path, &why) : NULL;
         const guint own = i > 0 || !done ? 1 : 0;
 
         if (!merged->pool)
             layer->problem = g_strdup(_("it is in no active pool"));
+        else if (!overlays)
+            layer->problem = g_strdup(why->message);
         is_unused = is_unused && overlays && overlays->len <= own;
         layer->state = is_unused ? CST_LAYER_UNUSED : CST_LAYER_USED;
     }
