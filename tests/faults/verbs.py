@@ -113,8 +113,8 @@ MORE = [
 # Operations of tests/crash that this suite plays, one of a kind.
 CRASH = ("create-raw", "create-qcow2", "create-overlay", "clone-qcow2", "create-from-raw",
          "resize-raw-allocate", "resize-qcow2", "delete-raw", "upload", "wipe", "flatten", "commit",
-         "consolidate",
-         "rebase", "convert", "move-raw", "move-converted", "sparsify", "snap-create-qcow2",
+         "consolidate", "consolidate-delete", "rebase", "convert", "move-raw", "move-converted",
+         "sparsify", "snap-create-qcow2",
          "snap-revert-qcow2", "snap-delete-qcow2", "snap-rename-qcow2", "snap-clone-qcow2",
          "rename", "rename-base", "trash", "trash-restore", "trash-empty", "define", "undefine",
          "autostart", "protect", "unprotect", "build", "start", "create-transient", "destroy",

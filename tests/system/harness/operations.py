@@ -91,13 +91,15 @@ class Operation:
     shows: a command whose output is what it was before, or what it is after.
     inodes: what it makes is known again by its inode, which a disk that is put together from writes
     (tests/power) gives anew.
-    settles: what has the next program settle what is left; it may fail."""
+    settles: what has the next program settle what is left; it may fail.
+    leaves: files that an interrupted deletion leaves, and that a repetition does not delete, because
+    the result does not refer to them."""
 
     def __init__(self, name, command, before=(), content="same", partway=False, shares=False,
-                 shows="", settles="", inodes=False):
+                 shows="", settles="", inodes=False, leaves=()):
         self.name, self.command, self.before, self.content = name, command, before, content
         self.partway, self.shares, self.shows, self.settles = partway, shares, shows, settles
-        self.inodes = inodes
+        self.inodes, self.leaves = inodes, leaves
 
 
 OPERATIONS = [
@@ -126,6 +128,8 @@ OPERATIONS = [
     Operation("flatten", "vol-flatten over --pool p", OVERLAY, content="images"),
     Operation("commit", "vol-commit over --pool p --yes", OVERLAY, content="any"),
     Operation("consolidate", "vol-consolidate third --pool p", LAYERS, content="images"),
+    Operation("consolidate-delete", "vol-consolidate third --pool p --delete-layers --yes", LAYERS,
+              content="images", partway=True, leaves=("pool/over",)),
     Operation("rebase", "vol-rebase over --pool p --backing-vol raw --backing-vol-format raw",
               OVERLAY, content="images"),
     Operation("convert", "vol-convert over new --pool p --format qcow2 --compress", OVERLAY,
