@@ -173,9 +173,6 @@ void event_emit_rename(CstPool *pool, const char *volume, CstPool *to, const cha
     event_emit_pool(pool, CST_EVENT_POOL_REFRESH, 0);
     if (to != pool)
         event_emit_pool(to, CST_EVENT_POOL_REFRESH, 0);
-    if (cst_dry_run())
-        return;
-    event_log_add(pool->service->events, CST_EVENT_VOLUME_RENAMED, "volume", object, message);
-    /* The state of the former name. */
-    event_log_add_end(pool->service->events, CST_EVENT_CHAIN_DEEP, "volume", object, message);
+    if (!cst_dry_run())
+        event_log_add(pool->service->events, CST_EVENT_VOLUME_RENAMED, "volume", object, message);
 }

@@ -15,6 +15,7 @@
 #include <base/dry_run.h>
 #include <base/error.h>
 #include <base/i18n.h>
+#include <base/test_point.h>
 #include <service/chains.h>
 
 #include "core/pool.h"
@@ -213,38 +214,51 @@ gboolean chain_check_change(CstPool *pool, const char *name, const char *path, c
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-void chain_record(CstPool *pool, const char *name)
+uint32_t chain_depth_now(CstPool *pool, const char *name)
 {
-    const CstChainLimits limits = pool_chain_limits(pool);
-    g_autoptr(CstVolume) volume = pool_table_known(pool, name);
-    g_autofree char *object = g_strdup_printf("%s/%s", cst_pool_name(pool), name);
-    g_autofree char *message = NULL;
-    uint32_t depth;
+    g_autoptr(CstVolume) volume = has_limits(pool->service) ? pool_table_known(pool, name) : NULL;
 
-    if (cst_dry_run() || !limits.warn || !volume)
-        return;
-    depth = volume_depth(pool->service, volume);
-    if (depth < limits.warn) {
-        chain_record_end(pool, name);
-        return;
-    }
-    message = g_strdup_printf(
-        _("the backing chain of volume '%s' has %u images, and the pool warns from %u on"), object,
-        depth, limits.warn);
-    event_log_add(pool->service->events, CST_EVENT_CHAIN_DEEP, "volume", object, message);
+    return volume ? volume_depth(pool->service, volume) : 0;
 }
 
-void chain_record_end(CstPool *pool, const char *name)
+static void chain_record_end(CstPool *pool, const char *name)
 {
     g_autofree char *object = g_strdup_printf("%s/%s", cst_pool_name(pool), name);
     g_autofree char *message =
         g_strdup_printf(_("the backing chain of volume '%s' is not deep any more"), object);
 
-    if (!cst_dry_run())
-        event_log_add_end(pool->service->events, CST_EVENT_CHAIN_DEEP, "volume", object, message);
+    CST_TEST_POINT("chain.record.end");
+    event_log_add_end(pool->service->events, CST_EVENT_CHAIN_DEEP, "volume", object, message);
 }
 
-void chain_record_change(CstPool *pool, const char *name)
+void chain_record(CstPool *pool, const char *name, uint32_t before)
+{
+    const uint32_t warn = pool_chain_limits(pool).warn;
+    const uint32_t depth = warn && !cst_dry_run() ? chain_depth_now(pool, name) : 0;
+    g_autofree char *object = NULL, *message = NULL;
+
+    if (depth == 0)
+        return;
+    if (depth < warn && before >= warn)
+        chain_record_end(pool, name);
+    if (depth < warn || depth <= before)
+        return;
+    object = g_strdup_printf("%s/%s", cst_pool_name(pool), name);
+    message = g_strdup_printf(
+        _("the backing chain of volume '%s' has %u images, and the pool warns from %u on"), object,
+        depth, warn);
+    event_log_add(pool->service->events, CST_EVENT_CHAIN_DEEP, "volume", object, message);
+}
+
+void chain_record_gone(CstPool *pool, const char *name, uint32_t before)
+{
+    const uint32_t warn = pool_chain_limits(pool).warn;
+
+    if (warn && before >= warn && !cst_dry_run())
+        chain_record_end(pool, name);
+}
+
+void chain_record_change(CstPool *pool, const char *name, uint32_t before)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
     g_autofree char *path = state ? cst_pool_state_vol_path(state, name) : NULL;
@@ -255,7 +269,7 @@ void chain_record_change(CstPool *pool, const char *name)
     for (guint i = 0; volumes && i < volumes->len; i++) {
         const VolumeAbove *above = g_ptr_array_index(volumes, i);
 
-        chain_record(above->pool, above->name);
+        chain_record(above->pool, above->name, before + above->height);
     }
 }
 
@@ -266,6 +280,25 @@ static gboolean chains_scan(CstPool *pool, CstPoolState *state, GError **error)
 {
     return pool->service->mode == CST_SERVICE_EMBEDDED ? pool_rescan_aged(pool, state, error)
                                                        : pool_scan_if_new(pool, state, error);
+}
+
+void chain_record_setting(CstPool *pool, uint32_t before)
+{
+    const uint32_t warn = pool_chain_limits(pool).warn;
+    g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
+    g_autoptr(GPtrArray) volumes = NULL;
+
+    if (cst_dry_run() || !before || (warn && warn <= before) || !state ||
+        !chains_scan(pool, state, NULL))
+        return;
+    volumes = pool_table_sorted(pool);
+    for (guint i = 0; i < volumes->len; i++) {
+        const CstVolume *volume = g_ptr_array_index(volumes, i);
+        uint32_t depth = trust_has_backing(volume) ? volume_depth(pool->service, volume) : 0;
+
+        if (depth >= before && (!warn || depth < warn))
+            chain_record_end(pool, volume->name);
+    }
 }
 
 /* Returns the active pools with images. Skips pools that cannot be read. */

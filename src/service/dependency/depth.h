@@ -35,12 +35,22 @@ gboolean chain_check_change(CstPool *pool, const char *name, const char *path, c
                             GError **error);
 
 /**
- * Adds the event of a deep chain after an operation that may have made the chain of the volume
- * deeper, or its end if the chain is not deep any more. Only a pool with a setting has the event. A
- * dry run has no effect.
+ * Returns the depth of the volume's chain before a change, for the functions below; 0: it is
+ * unknown, or no active pool has a setting.
  */
-void chain_record(CstPool *pool, const char *name);
+uint32_t chain_depth_now(CstPool *pool, const char *name);
+/**
+ * Adds the event of a deep chain after an operation that has made the chain of the volume deeper,
+ * or its end if the chain was deep and is not any more. @before: its depth before the operation; 0:
+ * the volume is new. Only a pool with a setting has the event. A dry run has no effect.
+ */
+void chain_record(CstPool *pool, const char *name, uint32_t before);
 /** Calls chain_record() for an existing volume and for the volumes that are based on it. */
-void chain_record_change(CstPool *pool, const char *name);
+void chain_record_change(CstPool *pool, const char *name, uint32_t before);
 /** Adds the end of the event, because the volume has another name or does not exist any more. */
-void chain_record_end(CstPool *pool, const char *name);
+void chain_record_gone(CstPool *pool, const char *name, uint32_t before);
+/**
+ * Adds the ends of the events of an active pool whose depth that warns was changed. @before: the
+ * former depth that warns; 0: no setting.
+ */
+void chain_record_setting(CstPool *pool, uint32_t before);

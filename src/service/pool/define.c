@@ -30,6 +30,7 @@
 #include "core/registry.h"
 #include "core/service.h"
 #include "core/storage_index.h"
+#include "dependency/depth.h"
 #include "lifecycle.h"
 
 /*
@@ -114,10 +115,12 @@ static void pool_set_definition(CstPool *pool, CstPoolDef *def)
 }
 
 /*
- * Consumes @parsed. Saving the file is the last step that can fail. A definition of a type without
+ * Consumes @parsed. *ret_warn: the former depth that warns. Saving the file is the last step that
+ * can fail. A definition of a type without
  * a backend is kept and shown, as in libvirt; operations that need the backend fail.
  */
-static CstPool *pool_define_entered(CstService *service, CstPoolDef *parsed, GError **error)
+static CstPool *pool_define_entered(CstService *service, CstPoolDef *parsed, uint32_t *ret_warn,
+                                    GError **error)
 {
     g_autoptr(CstPoolDef) def = parsed;
     g_autoptr(CstPool) pool = NULL;
@@ -128,6 +131,7 @@ static CstPool *pool_define_entered(CstService *service, CstPoolDef *parsed, GEr
         !cst_pool_file_save(service->paths, def, error))
         return NULL;
     if (pool) {
+        *ret_warn = pool_chain_limits(pool).warn;
         pool_set_definition(pool, g_steal_pointer(&def));
     } else {
         pool = pool_new(service, g_steal_pointer(&def));
@@ -142,6 +146,7 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
 {
     CstPoolDef *def;
     CstPool *pool;
+    uint32_t warn = 0;
 
     if (!cst_flags_check(flags, CST_POOL_DEFINE_VALIDATE, "storagePoolDefineXML", error))
         return NULL;
@@ -152,11 +157,12 @@ CstPool *cst_service_pool_define(CstService *service, const char *xml, unsigned 
         cst_pool_def_free(def);
         return NULL;
     }
-    pool = pool_define_entered(service, def, error);
+    pool = pool_define_entered(service, def, &warn, error);
     definitions_leave(service);
     if (pool) {
         cst_log(CST_LOG_INFO, "pool '%s' defined", pool->name);
         event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_DEFINED);
+        chain_record_setting(pool, warn);
     }
     return pool;
 }

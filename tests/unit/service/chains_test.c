@@ -17,6 +17,7 @@
 #include <service/images.h>
 
 #include "await.h"
+#include "points.h"
 
 static char *path_of(Fixture *f, const char *pool, const char *name)
 {
@@ -349,6 +350,63 @@ static void deep_chain_is_one_event_until_it_is_shorter(void **state)
     AWAIT(events_are(f, "+p/v2 +p/v3 -p/v3 -p/v2 "));
 }
 
+static void deep_chain_is_an_event_of_the_new_name(void **state)
+{
+    const CstVolMove how = {0};
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p"), other = fixture_pool(f, "q");
+    g_autoptr(GError) error = NULL;
+
+    define_with(f, "p", "<c:chains warn='3'/>");
+    create_chain(f, pool, 3);
+    assert_true(cst_vol_rename(pool, "v2", "w", NULL, &error));
+    AWAIT(events_are(f, "+p/v2 -p/v2 +p/w "));
+    assert_true(cst_vol_move(pool, "w", other, &how, NULL, &error));
+    AWAIT(events_are(f, "+p/v2 -p/v2 +p/w -p/w "));
+}
+
+static void deep_chain_ends_with_the_setting(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    define_with(f, "p", "<c:chains warn='3'/>");
+    create_chain(f, pool, 4);
+    AWAIT(events_are(f, "+p/v2 +p/v3 "));
+    define_with(f, "p", "<c:chains warn='4'/>");
+    AWAIT(events_are(f, "+p/v2 +p/v3 -p/v2 "));
+    define_with(f, "p", "");
+    AWAIT(events_are(f, "+p/v2 +p/v3 -p/v2 -p/v3 "));
+}
+
+static guint ends_written;
+
+static void count_end(gpointer data)
+{
+    ends_written++;
+}
+
+/* An end is written at once, so a change of a volume that was not deep must not add one. */
+static void volume_that_was_not_deep_causes_no_write(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    define_with(f, "p", "<c:chains warn='8'/>");
+    create_chain(f, pool, 3);
+    ends_written = 0;
+    point_run_always("chain.record.end", count_end, NULL);
+    assert_true(cst_vol_rename(pool, "v2", "w", NULL, NULL));
+    assert_true(try_rebase(f, pool, "w", "v0", 0, NULL));
+    assert_true(cst_vol_delete(pool, "w", 0, NULL, NULL));
+    assert_int_equal(ends_written, 0);
+    create_overlay(f, pool, "w", "p", "v1");
+    define_with(f, "p", "<c:chains warn='2'/>");
+    assert_true(cst_vol_delete(pool, "w", 0, NULL, NULL));
+    assert_int_equal(ends_written, 1);
+    points_clear();
+}
+
 static void rebase_below_an_overlay_is_an_event_of_the_overlay(void **state)
 {
     Fixture *f = *state;
@@ -392,6 +450,9 @@ int main(void)
         TEST(rebase_above_the_limit_is_refused),
         TEST(chain_above_a_later_limit_can_be_made_shorter),
         TEST(deep_chain_is_one_event_until_it_is_shorter),
+        TEST(deep_chain_is_an_event_of_the_new_name),
+        TEST(deep_chain_ends_with_the_setting),
+        TEST(volume_that_was_not_deep_causes_no_write),
         TEST(rebase_below_an_overlay_is_an_event_of_the_overlay),
         TEST(pool_without_the_setting_has_no_event),
     };

@@ -266,7 +266,7 @@ gboolean volume_txn_commit(VolumeTxn *txn, const CstVolDef *def, GError **error)
     if (!txn->fills)
         event_record_volume(pool, CST_EVENT_VOLUME_CREATED, def->name, NULL);
     if (txn_has_backing(txn, def))
-        chain_record(pool, def->name);
+        chain_record(pool, def->name, 0);
     return TRUE;
 }
 

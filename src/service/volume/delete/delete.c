@@ -125,11 +125,12 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
                         GError **error)
 {
     g_auto(Job) job = {0};
+    const uint32_t depth = chain_depth_now(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "delete", name, &task);
     done = vol_claim_and_delete(pool, name, flags, task, error);
-    if (done && pool_chain_limits(pool).warn)
-        chain_record_end(pool, name);
+    if (done)
+        chain_record_gone(pool, name, depth);
     return job_end(&job, done, error);
 }

@@ -145,6 +145,7 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    const uint32_t depth = chain_depth_now(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "commit", name, &task);
@@ -152,6 +153,6 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     copy_turn_offer(&turn, pool, task);
     done = commit_volume(&job, pool, name, base, flags, task, error);
     if (done)
-        chain_record_change(pool, name);
+        chain_record_change(pool, name, depth);
     return job_end(&job, done, error);
 }

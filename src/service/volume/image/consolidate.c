@@ -438,6 +438,8 @@ static gboolean consolidate_complete(Consolidate *work, const Job *job, GError *
 
 static gboolean consolidate_volume(Consolidate *work, Job *job, GError **error)
 {
+    const uint32_t depth = chain_depth_now(work->pool, work->name);
+
     consolidate_record(work, job);
     if ((work->left && !consolidate_complete(work, job, error)) || !consolidate_plan(work, error))
         return FALSE;
@@ -447,7 +449,7 @@ static gboolean consolidate_volume(Consolidate *work, Job *job, GError **error)
         consolidate_record(work, job);
         if (!consolidate_merge(work, error))
             return FALSE;
-        chain_record_change(work->pool, work->name);
+        chain_record_change(work->pool, work->name, depth);
     } else if (work->left) {
         keep_left_layers(work);
     }

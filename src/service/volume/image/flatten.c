@@ -115,6 +115,7 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    const uint32_t depth = chain_depth_now(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "flatten", name, &task);
@@ -122,6 +123,6 @@ gboolean cst_vol_flatten(CstPool *pool, const char *name, CstTask *task, GError 
     copy_turn_offer(&turn, pool, task);
     done = flatten_volume(pool, name, task, error);
     if (done)
-        chain_record_change(pool, name);
+        chain_record_change(pool, name, depth);
     return job_end(&job, done, error);
 }

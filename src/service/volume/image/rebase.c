@@ -307,12 +307,13 @@ gboolean cst_vol_rebase(CstPool *pool, const char *name, const CstVolRebase *how
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    const uint32_t depth = chain_depth_now(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "rebase", name, &task);
     copy_turn_offer(&turn, pool, task);
     done = rebase_volume(pool, name, how, task, error);
     if (done)
-        chain_record_change(pool, name);
+        chain_record_change(pool, name, depth);
     return job_end(&job, done, error);
 }

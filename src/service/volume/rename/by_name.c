@@ -20,11 +20,13 @@
 #include <store/protected.h>
 #include <store/schedules.h>
 
+#include "core/events.h"
 #include "core/intent.h"
 #include "core/overlays.h"
 #include "core/service.h"
 #include "core/trust.h"
 #include "core/trust_device.h"
+#include "dependency/depth.h"
 #include "volume/tags.h"
 
 #define PROTECTED      "protected"
@@ -226,4 +228,12 @@ void kept_load(GHashTable *fields, KeptByName *ret_kept)
                                 g_hash_table_lookup(fields, BACKING_FORMAT));
     declaration->data_file = g_strdup(g_hash_table_lookup(fields, DATA_FILE));
     ret_kept->declaration = declaration;
+}
+
+void volume_renamed(CstPool *pool, const char *name, uint32_t depth, CstPool *to,
+                    const char *new_name)
+{
+    event_emit_rename(pool, name, to, new_name);
+    chain_record_gone(pool, name, depth);
+    chain_record(to, new_name, 0);
 }

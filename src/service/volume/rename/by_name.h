@@ -47,3 +47,10 @@ void kept_move_copies(CstService *service, const char *pool, const char *name, c
 /** Save the data to the fields of an intent, and load them. */
 void kept_save(const KeptByName *kept, GHashTable *fields);
 void kept_load(GHashTable *fields, KeptByName *ret_kept);
+
+/**
+ * Emits the events of a rename or a move. @depth: of the volume's backing chain before it
+ * (chain_depth_now()).
+ */
+void volume_renamed(CstPool *pool, const char *name, uint32_t depth, CstPool *to,
+                    const char *new_name);

@@ -40,7 +40,6 @@
 #include "by_name.h"
 #include "core/claim.h"
 #include "core/copy_turn.h"
-#include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/promise.h"
@@ -48,6 +47,7 @@
 #include "core/service.h"
 #include "core/space.h"
 #include "core/trust.h"
+#include "dependency/depth.h"
 #include "dependency/guard.h"
 #include "move_rename.h"
 #include "move_replay.h"
@@ -534,6 +534,7 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
+    const uint32_t depth = chain_depth_now(pool, name);
     gboolean done, switched;
 
     job_begin(&job, pool, "move", name, &task);
@@ -544,7 +545,7 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
 
         if (switched)
             kept_move_copies(pool->service, pool->name, name, to->name, new_name);
-        event_emit_rename(pool, name, to, new_name);
+        volume_renamed(pool, name, depth, to, new_name);
     }
     return job_end(&job, done, error);
 }

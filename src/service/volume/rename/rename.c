@@ -26,7 +26,6 @@
 
 #include "by_name.h"
 #include "core/claim.h"
-#include "core/events.h"
 #include "core/intent.h"
 #include "core/job.h"
 #include "core/overlays.h"
@@ -34,6 +33,7 @@
 #include "core/service.h"
 #include "core/table.h"
 #include "dependency/dependents.h"
+#include "dependency/depth.h"
 #include "dependency/guard.h"
 #include "dependency/remembered.h"
 #include "relink.h"
@@ -503,12 +503,13 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
                         GError **error)
 {
     g_auto(Job) job = {0};
+    const uint32_t depth = chain_depth_now(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "rename", name, &task);
     done = vol_rename_run(pool, name, new_name, task, error);
     if (done)
-        event_emit_rename(pool, name, pool, new_name);
+        volume_renamed(pool, name, depth, pool, new_name);
     return job_end(&job, done, error);
 }
 
