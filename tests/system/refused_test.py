@@ -42,6 +42,8 @@ JOBS = {
     "vol-flatten": "vol-flatten v",
     "vol-move": "vol-move v --newpool q",
 }
+# Needs a third layer, and a volume without snapshots.
+CHAIN_JOBS = {"vol-consolidate": "vol-consolidate v"}
 # Further ones, each with its own next step.
 COPIES = {
     "snap-create v new": "stop the writer first",
@@ -58,7 +60,7 @@ UNFIT = (("running", "job = yes", "", "virsh domjobabort 'web1'"),
 PERMITTED = {
     "snap-clone", "snap-create", "snap-rename", "trash-empty", "trash-restore", "vol-clone",
     "vol-convert", "vol-create", "vol-create-as", "vol-create-from", "vol-export", "vol-import",
-    "vol-consolidate", "vol-download", "vol-note", "vol-protect", "vol-tag", "vol-trust", "vol-unprotect",
+    "vol-download", "vol-note", "vol-protect", "vol-tag", "vol-trust", "vol-unprotect",
 }
 
 
@@ -114,7 +116,7 @@ class Refused(FakeDomains):
                     for command in group["commands"] if command.get("mutates")}
         self.assertEqual({name for name in changing if name.split("-")[0] in
                           ("vol", "snap", "trash")},
-                         (set(REFUSED) | set(JOBS) | PERMITTED) & changing)
+                         (set(REFUSED) | set(JOBS) | set(CHAIN_JOBS) | PERMITTED) & changing)
 
     def test_volume_of_a_running_domain_is_refused(self):
         for state, way in (("running", "virsh shutdown 'web1'"), ("paused", "virsh destroy 'web1'"),
@@ -146,6 +148,14 @@ class Refused(FakeDomains):
                     self.check(command, "'web1'", "'vda'", way)
                 for command, own in COPIES.items():
                     self.check(command, "'web1'", "'vda'", own)
+
+    def test_consolidation_of_an_unfit_disk_is_refused(self):
+        self.done("snap-delete", "v", "s", "--pool", "p", "--yes")
+        self.done("vol-rebase", "base", "--pool", "p", "--backing-vol", self.at("p", "other"),
+                  "--backing-vol-format", "qcow2")
+        for state, line, more, way in UNFIT:
+            self.domain(line, state=state, more=more)
+            self.check(CHAIN_JOBS["vol-consolidate"], "'web1'", "'vda'", way)
 
     def test_move_of_a_transient_domain_is_refused_without_yes(self):
         self.domain("transient = yes")
