@@ -22,8 +22,8 @@ typedef struct {
  * The image is valid and shows the same content at every point in time, even after a power cut.
  * After a failure or a cancel it has its old backing image and some of the content, and the call
  * can be repeated. All changes are on the disk when the call returns. Afterwards @chain can only be
- * freed. Advances @task by the size of the ranges that are compared. Uses a limited amount of memory
- * for ranges.
+ * freed. Advances @task by the size of the ranges that are compared. The memory for ranges has a
+ * limit.
  *
  * Errors: INVALID without an image between; UNSUPPORTED if the format cannot change its backing
  * image; STATE if the top image has snapshots, whose content depends on the old backing image.

@@ -66,8 +66,9 @@ typedef struct {
 #define CST_CONSOLIDATE_KEEP 2
 
 typedef enum {
-    CST_LAYER_USED,   /**< another image is based on it, or that is unknown */
-    CST_LAYER_UNUSED, /**< no image is based on it */
+    CST_LAYER_USED, /**< an image other than an unused layer is based on it, or that is unknown */
+    /** No image is based on it except the merged layer above it, which is unused itself. */
+    CST_LAYER_UNUSED,
     CST_LAYER_DELETED,
     CST_LAYER_STATE_LAST
 } CstLayerState;
