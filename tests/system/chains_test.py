@@ -93,6 +93,12 @@ class Limits(Chains):
             self.assertEqual(2, status, words)
             self.assertIn(words[0], err)
 
+    def test_message_names_the_setting_that_is_kept(self):
+        self.good("pool-chains", "p", "--warn", "8")
+        status, _out, err = self.cistern("pool-chains", "p", "--refuse", "4")
+        self.assertEqual(2, status)
+        self.assertIn("--warn 8 must not be above --refuse 4; set both options", err)
+
     def test_limits_survive_a_restart_and_an_edit_by_virsh(self):
         self.chain(3)
         self.good("pool-chains", "p", "--refuse", "3")
@@ -112,7 +118,8 @@ class Limits(Chains):
         self.chain(3, name="deep")
         events = self.wait_until(
             lambda: [row for row in json.loads(self.good("events", "--json"))["events"]
-                     if row["event"] == "chain-deep" and row["object"].startswith("p/deep")], "an event")
+                     if row["event"] == "chain-deep" and row["object"].startswith("p/deep")],
+            "an event")
         self.assertEqual(["p/deep2"], [row["object"] for row in events])
         findings = json.loads(self.cistern("doctor", "--json")[1])["findings"]
         self.assertEqual(["p/deep2"], [row["object"] for row in findings
@@ -183,6 +190,9 @@ class Consolidate(Chains):
         status, _out, err = self.cistern("vol-consolidate", "v3", "--pool", "p", "--delete-layers",
                                          "--no-input")
         self.assertNotEqual(0, status, err)
+        self.assertIn("p/v2, p/v1", err)
+        out = self.good("vol-consolidate", "v3", "--pool", "p", "--delete-layers", "--dry-run")
+        self.assertIn("Would delete the layers p/v2, p/v1", out)
         out = self.good("vol-consolidate", "v3", "--pool", "p", "--delete-layers", "--yes")
         self.assertIn("p/v2: deleted", out)
         self.assertEqual({"v1", "v2"}, set(self.good("trash-list", "--pool", "p", "--columns",

@@ -43,7 +43,10 @@ static gboolean set_chains(CliCtl *ctl, const CstPoolRef *pool, const CstPoolDef
     g_autoptr(CstPoolDef) kept = NULL;
 
     if (def->chains.refuse && def->chains.warn > def->chains.refuse)
-        return cst_fail(error, CST_ERROR_USAGE, _("--warn must not be above --refuse"));
+        return cst_fail(error, CST_ERROR_USAGE,
+                        _("--warn %u must not be above --refuse %u; set both options, or remove "
+                          "one (off)"),
+                        def->chains.warn, def->chains.refuse);
     cli_plan(ctl, _("Would set the limits of the chains of pool %s"), pool->name);
     kept = cli_pool_define_setting(ctl, pool, def, error);
     if (!kept)

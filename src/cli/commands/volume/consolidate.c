@@ -55,13 +55,36 @@ static char *layer_names(const CstConsolidation *result)
     return g_string_free(text, FALSE);
 }
 
-/* Sets the plan of a dry run, which names the layers and the size of the copy. */
-static gboolean plan_consolidate(CliCtl *ctl, Consolidate *work, const char *name, GError **error)
+/* Returns the names of the layers that would be deleted; NULL: there are none. */
+static char *deleted_names(const Consolidate *work)
+{
+    g_autofree char *pool = g_strconcat(work->vol->pool, "/", NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint i = 0; work->how.flags && i < work->result.layers->len; i++) {
+        const CstMergedLayer *layer = work->result.layers->pdata[i];
+        g_autofree char *shown = cst_reference_shown(layer->name);
+
+        /* The deletion ends at a layer that stays. */
+        if (layer->state != CST_LAYER_UNUSED || !g_str_has_prefix(layer->name, pool))
+            break;
+        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", shown);
+    }
+    return text->len > 0 ? g_strdup(text->str) : NULL;
+}
+
+/*
+ * Sets the plan of a dry run, which names the layers and the size of the copy. *ret_deleted: the
+ * layers that would be deleted, for the question; NULL: there are none.
+ */
+static gboolean plan_consolidate(CliCtl *ctl, Consolidate *work, const char *name,
+                                 char **ret_deleted, GError **error)
 {
     g_autofree char *layers = NULL, *size = NULL, *base = NULL;
 
+    *ret_deleted = NULL;
     cli_plan(ctl, _("Would consolidate vol %s"), name);
-    if (!ctl->settings.dry_run)
+    if (!ctl->settings.dry_run && !work->how.flags)
         return TRUE;
     work->is_plan = TRUE;
     if (!run_consolidate(NULL, work, error))
@@ -76,6 +99,9 @@ static gboolean plan_consolidate(CliCtl *ctl, Consolidate *work, const char *nam
         base = cst_reference_shown(work->result.base);
         cli_plan(ctl, _("Would merge %s into vol %s, copy at most %s, and keep %s below it"),
                  layers, name, size, base);
+        *ret_deleted = deleted_names(work);
+        if (*ret_deleted)
+            cli_plan(ctl, _("Would delete the layers %s"), *ret_deleted);
     }
     cst_consolidation_clear(&work->result);
     return TRUE;
@@ -203,12 +229,12 @@ static gboolean cmd_vol_consolidate(CliCtl *ctl, const CliArgs *args, GError **e
     g_autoptr(CstVolRef) vol = cli_vol(ctl, args, "pool", &name, error);
     g_auto(Consolidate) work = {.conn = ctl->conn, .vol = vol};
     g_autoptr(CstDomainDisk) disk = NULL;
-    g_autofree char *path = NULL;
+    g_autofree char *path = NULL, *deleted = NULL;
 
     if (!vol || !read_options(ctl, args, &work, &path, error) ||
-        !plan_consolidate(ctl, &work, name, error))
+        !plan_consolidate(ctl, &work, name, &deleted, error))
         return FALSE;
-    if (work.how.flags && !cli_confirm(ctl, error, _("Delete the unused layers of vol %s?"), name))
+    if (deleted && !cli_confirm(ctl, error, _("Delete the layers %s of vol %s?"), deleted, name))
         return FALSE;
     disk = ctl->settings.json ? cli_vol_running_disk(ctl, vol) : NULL;
     if (!cli_run_task(ctl, _("Consolidating"), run_consolidate, &work, error))
