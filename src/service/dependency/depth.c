@@ -328,20 +328,29 @@ static gboolean is_on_top(const GPtrArray *pools, const char *path)
     return TRUE;
 }
 
+/* Makes a chain without its layers, because only some of the chains are returned. */
 static CstPoolChain *chain_new(CstPool *pool, const char *name, const char *path,
                                const CstChainLimits *limits)
 {
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    GPtrArray *shown = g_ptr_array_new();
     CstPoolChain *chain = g_new0(CstPoolChain, 1);
 
     chain->volume = g_strdup(name);
-    chain->is_endless = !chain_walk(pool->service, path, paths, shown);
-    chain->depth = shown->len;
+    chain->depth = chain_depth(pool->service, path);
     chain->state = cst_chain_limits_judge(limits, chain->depth);
+    return chain;
+}
+
+/* The references may have changed since chain_new(). */
+static void chain_add_layers(CstPoolChain *chain, CstPool *pool, CstPoolState *state)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    GPtrArray *shown = g_ptr_array_new();
+    g_autofree char *path = cst_pool_state_vol_path(state, chain->volume);
+
+    chain->is_endless = path && !chain_walk(pool->service, path, paths, shown);
+    chain->depth = shown->len;
     g_ptr_array_add(shown, NULL);
     chain->layers = (GStrv)g_ptr_array_free(shown, FALSE);
-    return chain;
 }
 
 static int deepest_first(gconstpointer a, gconstpointer b)
@@ -395,5 +404,7 @@ GPtrArray *cst_pool_chains(CstPool *pool, CstChainLimits *ret_limits, guint *ret
     }
     g_ptr_array_sort(chains, deepest_first);
     *ret_left = chains_truncate(chains);
+    for (guint i = 0; i < chains->len; i++)
+        chain_add_layers(g_ptr_array_index(chains, i), pool, state);
     return chains;
 }
