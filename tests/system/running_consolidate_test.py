@@ -65,7 +65,7 @@ class RunningConsolidate(RunningDomain):
             self.qemu_is_done()
             _out, err = process.communicate()
             self.assertEqual(0, process.returncode, err)
-            self.assertLess(time.monotonic() - begin, 8)
+            self.assertLess(time.monotonic() - begin, 8)  # paced: the wait had a limit of 10 s
 
     def test_wait_for_the_release_of_a_layer_can_be_cancelled(self):
         self.running()
@@ -76,7 +76,7 @@ class RunningConsolidate(RunningDomain):
             self.wait_until(lambda: self.backing("top") == ["base"], "the merge")
             process.send_signal(signal.SIGINT)
             _out, err = process.communicate()
-            self.assertLess(time.monotonic() - begin, 8)
+            self.assertLess(time.monotonic() - begin, 8)  # paced: the wait has a limit of 10 s
         self.assertIn("middle", self.entries_of_pool(), err)
 
     def entries_of_pool(self):
