@@ -60,12 +60,17 @@ static gboolean job_text_fits(const char *text, size_t size)
     return !text || (strlen(text) < size && g_utf8_validate(text, -1, NULL));
 }
 
+gboolean cst_job_file_resume_fits(const char *text)
+{
+    return job_text_fits(text, sizeof(((JobStatus *)NULL)->resume));
+}
+
 gboolean cst_job_file_can_resume(const CstJobInfo *job)
 {
     const JobStatus *status = NULL;
 
     return job->resume && job->attempt < CST_JOB_ATTEMPTS &&
-           job_text_fits(job->resume, sizeof(status->resume)) &&
+           cst_job_file_resume_fits(job->resume) &&
            job_text_fits(job->pool, sizeof(status->pool)) &&
            job_text_fits(job->volume, sizeof(status->volume));
 }

@@ -313,25 +313,36 @@ gboolean job_take(Job *job, Jobs *jobs, CstTask *task)
     return TRUE;
 }
 
-void job_may_resume(Job *job, CstPool *pool, const char *format, ...)
+gboolean job_may_resume(Job *job, CstPool *pool, const char *format, ...)
 {
     char uuid[CST_UUID_TEXT_LEN];
-    g_autofree char *how = NULL;
+    g_autofree char *how = NULL, *text = NULL;
     va_list args;
 
     if (!job->entry->jobs->daemon)
-        return;
+        return TRUE;
     va_start(args, format);
     how = g_strdup_vprintf(format, args);
     va_end(args);
+    text = g_strdup_printf("%s %s", cst_uuid_format(cst_pool_uuid(pool), uuid), how);
+    if (!cst_job_file_resume_fits(text))
+        return FALSE;
     g_mutex_lock(&job->entry->lock);
     g_free(job->entry->info.resume);
-    job->entry->info.resume =
-        g_strdup_printf("%s %s", cst_uuid_format(cst_pool_uuid(pool), uuid), how);
-    /* Drop the whole text if it does not fit into the file together with the names. */
+    job->entry->info.resume = g_steal_pointer(&text);
+    /* The names may not fit, or no attempts are left. */
     if (!cst_job_file_can_resume(&job->entry->info))
         g_clear_pointer(&job->entry->info.resume, g_free);
     g_mutex_unlock(&job->entry->lock);
+    return TRUE;
+}
+
+gboolean job_fail_resume(const char *volume, const char *base, GError **error)
+{
+    return cst_fail(error, CST_ERROR_LIMIT,
+                    _("volume '%s' is not changed, because the record of the job has no room for "
+                      "the path '%s' of the layer below; move that layer to a shorter path"),
+                    volume, base);
 }
 
 /*

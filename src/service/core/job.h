@@ -86,9 +86,13 @@ void job_set_volume(Job *job, const char *volume);
  * Declares that the work is safe to repeat, so that the next daemon may resume it if this one stops
  * during the work. The text contains the parameters for the resumption (recovery/resume.c). The
  * pool's UUID is added, because another pool may have its name by then. Call it before the work
- * begins. Does nothing in an embedded process.
+ * begins. Does nothing in an embedded process. Returns FALSE, and keeps the former text, if the
+ * text is too long. The caller then shortens the text, or fails with job_fail_resume(). A text of
+ * constant length always fits.
  */
-void job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
+gboolean job_may_resume(Job *job, CstPool *pool, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/** Fails with LIMIT, because the path @base in the text of job_may_resume() is too long. */
+gboolean job_fail_resume(const char *volume, const char *base, GError **error);
 /**
  * Fails with STATE if this is a resumed job and @volume has changed since the interruption. The
  * request may not apply to its present content. @volume is claimed and freshly scanned. Succeeds

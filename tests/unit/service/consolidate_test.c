@@ -21,6 +21,7 @@
 
 #include "await.h"
 #include "points.h"
+#include "wipe.h"
 
 /* Redefines the pool "p" with the element @element in Cistern's namespace. */
 static void define_with(Fixture *f, const char *element)
@@ -363,6 +364,129 @@ static void event_of_a_deep_chain_ends(void **state)
     AWAIT(deep_is_over(f));
 }
 
+/* --- the length of the record ----------------------------------------------------------------- */
+
+#define LONG_LAYERS 8
+
+typedef struct {
+    CstPool *pool;
+    CstTask *task;
+    const char *name;
+} Consolidation;
+
+static gpointer run_consolidation(gpointer data)
+{
+    const CstVolConsolidate how = {.flags = CST_CONSOLIDATE_DELETE};
+    const Consolidation *work = data;
+    g_auto(CstConsolidation) result = {0};
+    g_autoptr(GError) error = NULL;
+
+    cst_vol_consolidate(work->pool, work->name, &how, work->task, &result, &error);
+    assert_no_error(error);
+    return NULL;
+}
+
+static char *long_name(guint number)
+{
+    g_autofree char *fill = g_strnfill(200, 'n');
+
+    return g_strdup_printf("%u%s", number, fill);
+}
+
+static gboolean record_names(Fixture *f, uint64_t id, const char *name)
+{
+    g_autoptr(CstJobInfo) job = cst_service_job(f->service, id, NULL);
+
+    return job && job->resume && strstr(job->resume, name);
+}
+
+/* Makes the chain "0nn…" to "8nn…". */
+static CstPool *make_long_chain(Fixture *f)
+{
+    g_autofree char *lowest = long_name(0);
+    CstPool *pool = fixture_pool(f, "long");
+
+    fixture_create(pool, lowest, "qcow2", "");
+    for (guint i = 1; i <= LONG_LAYERS; i++) {
+        g_autofree char *name = long_name(i), *base = long_name(i - 1);
+
+        create_over(f, pool, name, "long", base);
+    }
+    return pool;
+}
+
+static void record_of_long_names_has_the_names_that_fit(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autofree char *top = long_name(LONG_LAYERS), *first = long_name(LONG_LAYERS - 1);
+    g_autofree char *last = long_name(1);
+    Consolidation work = {.task = task, .name = top};
+    GThread *thread;
+    uint64_t id;
+
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    work.pool = make_long_chain(f);
+    point_hold("consolidate.delete");
+    thread = g_thread_new("consolidation", run_consolidation, &work);
+    point_await("consolidate.delete", 1);
+    id = number_of(task);
+    AWAIT(record_names(f, id, first));
+    assert_false(record_names(f, id, last));
+    point_release("consolidate.delete");
+    g_thread_join(thread);
+    points_clear();
+    for (guint i = 1; i < LONG_LAYERS; i++) {
+        g_autofree char *name = long_name(i);
+
+        assert_false(fixture_exists(f, "long", name));
+    }
+    cst_pool_unref(work.pool);
+}
+
+/* A protected layer ends the deletion. The record then begins with that layer. */
+static void record_of_a_deletion_begins_with_the_layers_that_are_left(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstTask) task = cst_task_new();
+    g_autofree char *top = long_name(LONG_LAYERS), *first = long_name(LONG_LAYERS - 1);
+    g_autofree char *last = long_name(1);
+    Consolidation work = {.task = task, .name = top};
+    GThread *thread;
+    uint64_t id;
+
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    work.pool = make_long_chain(f);
+    assert_true(cst_vol_protect(work.pool, last, TRUE, NULL, NULL));
+    point_hold("consolidate.delete");
+    thread = g_thread_new("consolidation", run_consolidation, &work);
+    point_await("consolidate.delete", 1);
+    id = number_of(task);
+    point_release("consolidate.delete");
+    g_thread_join(thread);
+    points_clear();
+    assert_true(record_names(f, id, last));
+    assert_false(record_names(f, id, first));
+    cst_pool_unref(work.pool);
+}
+
+static void base_that_does_not_fit_into_the_record_is_refused(void **state)
+{
+    g_autofree char *base = g_strnfill(1024, 'b');
+    const CstVolConsolidate how = {.base = base};
+    Fixture *f = *state;
+    g_auto(CstConsolidation) result = {0};
+    g_autoptr(CstPool) pool = NULL;
+    g_autoptr(GError) error = NULL;
+
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    pool = make_chain(f);
+    assert_false(cst_vol_consolidate(pool, "v4", &how, NULL, &result, &error));
+    assert_error(&error, CST_ERROR_LIMIT);
+    assert_false(cst_vol_commit(pool, "v4", base, 0, NULL, &error));
+    assert_error(&error, CST_ERROR_LIMIT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -382,6 +506,9 @@ int main(void)
         TEST(protected_layer_stays_with_the_layers_below_it),
         TEST(cancel_of_the_deletion_is_a_problem_of_the_layer),
         TEST(event_of_a_deep_chain_ends),
+        TEST(record_of_long_names_has_the_names_that_fit),
+        TEST(record_of_a_deletion_begins_with_the_layers_that_are_left),
+        TEST(base_that_does_not_fit_into_the_record_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -434,6 +434,34 @@ static void resumed_consolidation_keeps_a_new_volume_with_the_name_of_a_layer(vo
     assert_true(fixture_exists(f, "cut", "middle"));
 }
 
+/* The record of many layers has the names of the uppermost ones only. */
+static void resumed_consolidation_deletes_layers_that_the_record_does_not_name(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = leave_consolidation(f, "deleted/upper");
+
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
+    assert_false(fixture_exists(f, "cut", "upper"));
+    assert_false(fixture_exists(f, "cut", "middle"));
+    assert_true(fixture_exists(f, "cut", "base"));
+}
+
+static void resumed_consolidation_keeps_a_layer_that_was_changed_since(void **state)
+{
+    Fixture *f = *state;
+    uint64_t id = leave_consolidation(f, "upper");
+    g_autofree char *middle = g_build_filename(f->images, "cut", "middle", NULL);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+
+    times[1].tv_sec = g_get_real_time() / G_USEC_PER_SEC + 60;
+    assert_int_equal(utimensat(AT_FDCWD, middle, times, 0), 0);
+    fixture_restart(f, CST_SERVICE_DAEMON);
+    cst_job_info_free(wait_for(f, id, CST_JOB_DONE));
+    assert_false(fixture_exists(f, "cut", "upper"));
+    assert_true(fixture_exists(f, "cut", "middle"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -449,6 +477,8 @@ int main(void)
         TEST(job_is_resumed_with_its_options),
         TEST(resumed_consolidation_declares_the_reference_and_deletes_the_layers),
         TEST(resumed_consolidation_keeps_a_new_volume_with_the_name_of_a_layer),
+        TEST(resumed_consolidation_deletes_layers_that_the_record_does_not_name),
+        TEST(resumed_consolidation_keeps_a_layer_that_was_changed_since),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,14 @@ static void test_job_with_names_that_fit_can_be_resumed(void **state)
     assert_false(cst_job_file_can_resume(&job));
 }
 
+static void test_text_that_fits_is_shorter_than_its_field(void **state)
+{
+    g_autofree char *too_long = g_strnfill(1024, 'r');
+
+    assert_true(cst_job_file_resume_fits(too_long + 1));
+    assert_false(cst_job_file_resume_fits(too_long));
+}
+
 /* Files belong to the owner of the directory. A name of another type of file is not a job. */
 static void test_only_plain_files_are_jobs(void **state)
 {
@@ -578,6 +586,7 @@ int main(void)
         TEST(test_rubbish),
         TEST(test_texts_are_cut_to_fit),
         TEST(test_job_with_names_that_fit_can_be_resumed),
+        TEST(test_text_that_fits_is_shorter_than_its_field),
         TEST(test_only_plain_files_are_jobs),
         TEST(test_unfinished_file_is_removed),
         TEST(test_a_number_that_cannot_be),

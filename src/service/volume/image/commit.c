@@ -149,7 +149,8 @@ gboolean cst_vol_commit(CstPool *pool, const char *name, const char *base, unsig
     gboolean done;
 
     job_begin(&job, pool, "commit", name, &task);
-    job_may_resume(&job, pool, "%u %s", flags, base ? base : "");
+    if (!job_may_resume(&job, pool, "%u %s", flags, base ? base : ""))
+        return job_end(&job, job_fail_resume(name, base, error), error);
     copy_turn_offer(&turn, pool, task);
     done = commit_volume(&job, pool, name, base, flags, task, error);
     if (done)

@@ -18,9 +18,12 @@
  *
  *   FLAGS KEEP LAYER/LAYER//BASE      no name has a '/'; the list and the base may be empty
  *
+ * The list ends before the first name that does not fit. A deleted layer leaves the list.
+ *
  * A resumption after the change of the reference finds no layer between. The change may have come
- * before its declaration, which is completed first. Then it deletes the layers of the list that
- * have no user. Layers that are left by an embedded process stay.
+ * before its declaration, which is completed first. Then the resumption follows the references from
+ * the first layer of the list that exists to the base, and deletes the layers without a user.
+ * Layers that are left by an embedded process stay.
  */
 #include "consolidate.h"
 
@@ -63,6 +66,7 @@ typedef struct {
     char *base;        /* path of the layer that stays; NULL: no layer is merged */
     GPtrArray *merged; /* of MergedVolume * */
     char **left;       /* names of layers that an interrupted job has merged; NULL: none */
+    Job *job;          /* NULL: only a plan */
     /* Until then, QEMU may still have a merged layer open (monotonic); 0: no domain had it. */
     gint64 release_until;
     CstConsolidation *ret;
@@ -301,6 +305,50 @@ static gboolean consolidate_merge(Consolidate *work, GError **error)
     return TRUE;
 }
 
+/* --- the record for the resumption ------------------------------------------------------------ */
+
+/* Returns the names of the layers to delete, without the first @deleted ones; may be empty. */
+static GPtrArray *record_names(const Consolidate *work, guint deleted)
+{
+    GPtrArray *names = g_ptr_array_new();
+
+    if (!work->merged || work->merged->len == 0) {
+        for (char **name = work->left; name && *name; name++)
+            g_ptr_array_add(names, *name);
+        return names;
+    }
+    for (guint i = deleted; work->how->flags & CST_CONSOLIDATE_DELETE && i < work->merged->len;
+         i++) {
+        const MergedVolume *merged = g_ptr_array_index(work->merged, i);
+
+        if (merged->pool != work->pool)
+            break;
+        g_ptr_array_add(names, merged->name);
+    }
+    return names;
+}
+
+/* Records the parameters of the caller, or the plan. Fails with LIMIT if the base does not fit. */
+static gboolean consolidate_record(const Consolidate *work, guint deleted, GError **error)
+{
+    const char *base = work->base ? work->base : work->how->base ? work->how->base : "";
+    g_autoptr(GPtrArray) names = record_names(work, deleted);
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    for (guint i = 0; i < names->len; i++)
+        g_string_append_printf(list, "%s%s", i > 0 ? "/" : "",
+                               (const char *)g_ptr_array_index(names, i));
+    while (!job_may_resume(work->job, work->pool, "%u %u %s//%s", work->how->flags, work->how->keep,
+                           list->str, base)) {
+        const char *last = strrchr(list->str, '/');
+
+        if (list->len == 0)
+            return job_fail_resume(work->name, base, error);
+        g_string_truncate(list, last ? (gsize)(last - list->str) : 0);
+    }
+    return TRUE;
+}
+
 /* --- layers without a user -------------------------------------------------------------------- */
 
 /*
@@ -364,6 +412,8 @@ static void delete_layers(const Consolidate *work)
 
         if (layer->state != CST_LAYER_UNUSED || merged->pool != work->pool)
             return;
+        if (!consolidate_record(work, i, NULL))
+            return;
         CST_TEST_POINT("consolidate.delete");
         if (!layer_await_release(work, merged, &why) ||
             !cst_vol_delete(merged->pool, merged->name, 0, NULL, &why)) {
@@ -376,43 +426,43 @@ static void delete_layers(const Consolidate *work)
 
 /* --- the operation ---------------------------------------------------------------------------- */
 
-/* Records the parameters of the caller, or the plan. */
-static void consolidate_record(const Consolidate *work, Job *job)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autofree char *list = NULL;
-
-    for (guint i = 0;
-         work->how->flags & CST_CONSOLIDATE_DELETE && work->base && i < work->merged->len; i++) {
-        const MergedVolume *merged = g_ptr_array_index(work->merged, i);
-
-        if (merged->pool != work->pool)
-            break;
-        g_ptr_array_add(names, merged->name);
-    }
-    g_ptr_array_add(names, NULL);
-    list = work->left ? g_strjoinv("/", work->left) : g_strjoinv("/", (char **)names->pdata);
-    job_may_resume(job, work->pool, "%u %u %s//%s", work->how->flags, work->how->keep, list,
-                   work->base        ? work->base
-                   : work->how->base ? work->how->base
-                                     : "");
-}
-
-/* A layer that is no overlay has been made anew under the name, and stays with the other layers. */
-static void keep_left_layers(Consolidate *work)
+/* Returns the path of the first layer of the list that exists; NULL: all of them are deleted. */
+static char *find_left_layer(const Consolidate *work)
 {
     g_autoptr(CstPoolState) state = pool_state_get(work->pool, NULL);
 
     for (char **name = work->left; state && *name; name++) {
         g_autoptr(CstVolume) volume = pool_volume(work->pool, state, *name, NULL);
-        g_autofree char *path = cst_pool_state_vol_path(state, *name);
 
-        if (!volume || !path)
-            continue;
-        if (!trust_has_backing(volume))
-            break;
-        keep_layer(work, work->pool, *name, path,
-                   g_strconcat(cst_pool_name(work->pool), "/", *name, NULL));
+        if (volume)
+            return cst_pool_state_vol_path(state, *name);
+    }
+    return NULL;
+}
+
+/*
+ * Finds the layers that an interrupted job has merged. A layer that was changed after the
+ * interruption, or made anew under the name, stays with the layers below it.
+ */
+static void keep_left_layers(Consolidate *work)
+{
+    g_autofree char *path = find_left_layer(work);
+
+    while (path && g_strcmp0(path, work->how->base) != 0 && work->merged->len < CST_CHAINS_MAX) {
+        g_autoptr(CstPool) pool = NULL;
+        g_autoptr(CstPoolState) state = pool_state_get(work->pool, NULL);
+        g_autoptr(CstVolume) volume = NULL;
+        g_autofree char *name = NULL;
+
+        if (!state || !cst_service_volume_by_path(work->pool->service, path, &pool, &name, NULL) ||
+            pool != work->pool)
+            return;
+        volume = pool_volume(pool, state, name, NULL);
+        if (!volume || !trust_has_backing(volume) || !job_left_alone(work->job, volume, NULL))
+            return;
+        keep_layer(work, pool, name, path, g_strconcat(cst_pool_name(pool), "/", name, NULL));
+        g_free(path);
+        path = g_strdup(volume->extra->backing_path);
     }
 }
 
@@ -420,7 +470,7 @@ static void keep_left_layers(Consolidate *work)
  * Completes the declaration of a reference that an interrupted job has changed. A volume that was
  * changed since then keeps its declarations, and its layers stay.
  */
-static gboolean consolidate_complete(Consolidate *work, const Job *job, GError **error)
+static gboolean consolidate_complete(Consolidate *work, GError **error)
 {
     g_auto(VolumeClaim) claim = {.task = work->task};
     g_autoptr(CstVolume) volume = NULL;
@@ -428,7 +478,7 @@ static gboolean consolidate_complete(Consolidate *work, const Job *job, GError *
 
     if (!volume_claim_now(&claim, work->pool, work->name, CLAIM_WRITE, &volume, error))
         return FALSE;
-    if (!job_left_alone(job, volume, NULL))
+    if (!job_left_alone(work->job, volume, NULL))
         g_clear_pointer(&work->left, g_strfreev);
     else if (volume->extra && base && g_strcmp0(volume->extra->backing_path, base) == 0 &&
              volume->extra->backing_trust == CST_TRUST_NONE)
@@ -436,18 +486,17 @@ static gboolean consolidate_complete(Consolidate *work, const Job *job, GError *
     return TRUE;
 }
 
-static gboolean consolidate_volume(Consolidate *work, Job *job, GError **error)
+static gboolean consolidate_volume(Consolidate *work, GError **error)
 {
     const uint32_t depth = chain_depth_now(work->pool, work->name);
 
-    consolidate_record(work, job);
-    if ((work->left && !consolidate_complete(work, job, error)) || !consolidate_plan(work, error))
+    if (!consolidate_record(work, 0, error) || (work->left && !consolidate_complete(work, error)) ||
+        !consolidate_plan(work, error))
         return FALSE;
     if (!work->base && !cst_may_change(error))
         return FALSE;
     if (work->base) {
-        consolidate_record(work, job);
-        if (!consolidate_merge(work, error))
+        if (!consolidate_record(work, 0, error) || !consolidate_merge(work, error))
             return FALSE;
         chain_record_change(work->pool, work->name, depth);
     } else if (work->left) {
@@ -472,8 +521,9 @@ static gboolean consolidate_run(CstPool *pool, const char *name, const CstVolCon
         return FALSE;
     job_begin(&job, pool, "consolidate", name, &task);
     work.task = task;
+    work.job = &job;
     copy_turn_offer(&turn, pool, task);
-    return job_end(&job, consolidate_volume(&work, &job, error), error);
+    return job_end(&job, consolidate_volume(&work, error), error);
 }
 
 gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,

@@ -46,6 +46,8 @@ void cst_job_file_suspend(CstJobFile *file, const CstJobInfo *job);
  * Whether the job can be resumed: attempts are left, and @resume and the names fit into a record.
  */
 gboolean cst_job_file_can_resume(const CstJobInfo *job);
+/** Whether @text fits into a record as @resume. */
+gboolean cst_job_file_resume_fits(const char *text);
 
 /** Returns all jobs of the root, sorted by number: elements CstJobInfo *, freed with the array. */
 GPtrArray *cst_job_files_load(const CstPaths *paths);
