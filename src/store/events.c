@@ -142,6 +142,43 @@ static gboolean event_add(CstEvents *events, const CstEventRecord *event, GError
     return event_insert(events, event, error);
 }
 
+/* Returns the objects of the states of @event's kind and type whose names begin with its object. */
+static GPtrArray *state_objects(CstEvents *events, const CstEventRecord *event, GError **error)
+{
+    g_autoptr(GPtrArray) objects = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(DatabaseStatement) statement =
+        database_prepare(&events->database,
+                         "SELECT object FROM states WHERE kind = ?1 AND type = ?2"
+                         " AND substr(object, 1, length(?3)) = ?3 ORDER BY object",
+                         error);
+    int result;
+
+    if (!statement)
+        return NULL;
+    bind_state(statement, 1, event);
+    while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+        g_ptr_array_add(objects, database_column_text(statement, 0));
+    if (result == SQLITE_DONE)
+        return g_steal_pointer(&objects);
+    database_fail(&events->database, error);
+    return NULL;
+}
+
+/* Adds the ends of all states in a pool. */
+static gboolean event_add_ends(CstEvents *events, const CstEventRecord *event, GError **error)
+{
+    g_autoptr(GPtrArray) objects = state_objects(events, event, error);
+
+    for (guint i = 0; objects && i < objects->len; i++) {
+        CstEventRecord end = *event;
+
+        end.object = g_ptr_array_index(objects, i);
+        if (!event_add(events, &end, error))
+            return FALSE;
+    }
+    return objects != NULL;
+}
+
 /*
  * Drops events that are too old or too many. A write drops at most an hour of old events, so that
  * some writes under a clock that is years ahead do not empty the log.
@@ -167,9 +204,13 @@ static gboolean add_in_transaction(gpointer events, gpointer data, GError **erro
 {
     const GPtrArray *records = data;
 
-    for (guint i = 0; i < records->len; i++)
-        if (!event_add(events, records->pdata[i], error))
+    for (guint i = 0; i < records->len; i++) {
+        const CstEventRecord *event = records->pdata[i];
+        gboolean is_pool_end = event->over && g_str_has_suffix(event->object, "/");
+
+        if (is_pool_end ? !event_add_ends(events, event, error) : !event_add(events, event, error))
             return FALSE;
+    }
     return events_trim(events, error);
 }
 

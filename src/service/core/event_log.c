@@ -276,3 +276,10 @@ void event_log_add_end(EventLog *log, CstEventKind kind, const char *type, const
     if (log)
         event_log_push(log, event_new(kind, type, object, event_log_user(log), TRUE, message));
 }
+
+void event_log_add_pool_end(EventLog *log, CstEventKind kind, const char *pool, const char *message)
+{
+    g_autofree char *volumes = g_strconcat(pool, "/", NULL);
+
+    event_log_add_end(log, kind, "volume", volumes, message);
+}

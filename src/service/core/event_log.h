@@ -31,6 +31,9 @@ void event_log_add(EventLog *log, CstEventKind kind, const char *type, const cha
 /** Adds the end of the state @kind of an object. It is recorded only if the state was reported. */
 void event_log_add_end(EventLog *log, CstEventKind kind, const char *type, const char *object,
                        const char *message);
+/** Adds the ends of the states @kind of all volumes of a pool. */
+void event_log_add_pool_end(EventLog *log, CstEventKind kind, const char *pool,
+                            const char *message);
 /** Like event_log_add(), for the user @uid. */
 void event_log_add_by(EventLog *log, CstEventKind kind, const char *type, const char *object,
                       uint32_t uid, const char *message);

@@ -258,6 +258,33 @@ void chain_record_gone(CstPool *pool, const char *name, uint32_t before)
         chain_record_end(pool, name);
 }
 
+/* Adds the ends of the events of all volumes. */
+static void chain_record_pool_end(CstPool *pool)
+{
+    g_autofree char *message = g_strdup_printf(
+        _("pool '%s' does not warn of deep backing chains any more"), cst_pool_name(pool));
+
+    event_log_add_pool_end(pool->service->events, CST_EVENT_CHAIN_DEEP, cst_pool_name(pool),
+                           message);
+}
+
+void chain_record_pool_gone(CstPool *pool)
+{
+    if (pool_chain_limits(pool).warn && !cst_dry_run())
+        chain_record_pool_end(pool);
+}
+
+void chain_record_stop(CstPool *pool)
+{
+    gboolean persistent;
+
+    g_mutex_lock(&pool->lock);
+    persistent = pool->persistent;
+    g_mutex_unlock(&pool->lock);
+    if (!persistent)
+        chain_record_pool_gone(pool);
+}
+
 void chain_record_change(CstPool *pool, const char *name, uint32_t before)
 {
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
@@ -288,15 +315,20 @@ void chain_record_setting(CstPool *pool, uint32_t before)
     g_autoptr(CstPoolState) state = pool_state_get(pool, NULL);
     g_autoptr(GPtrArray) volumes = NULL;
 
-    if (cst_dry_run() || !before || (warn && warn <= before) || !state ||
-        !chains_scan(pool, state, NULL))
+    if (cst_dry_run() || !before || (warn && warn <= before))
+        return;
+    if (!warn || !state) {
+        chain_record_pool_end(pool);
+        return;
+    }
+    if (!chains_scan(pool, state, NULL))
         return;
     volumes = pool_table_sorted(pool);
     for (guint i = 0; i < volumes->len; i++) {
         const CstVolume *volume = g_ptr_array_index(volumes, i);
         uint32_t depth = trust_has_backing(volume) ? volume_depth(pool->service, volume) : 0;
 
-        if (depth >= before && (!warn || depth < warn))
+        if (depth >= before && depth < warn)
             chain_record_end(pool, volume->name);
     }
 }

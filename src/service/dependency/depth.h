@@ -49,8 +49,16 @@ void chain_record(CstPool *pool, const char *name, uint32_t before);
 void chain_record_change(CstPool *pool, const char *name, uint32_t before);
 /** Adds the end of the event, because the volume has another name or does not exist any more. */
 void chain_record_gone(CstPool *pool, const char *name, uint32_t before);
+/** Adds the ends of the events of a pool whose definition or storage does not exist any more. */
+void chain_record_pool_gone(CstPool *pool);
 /**
- * Adds the ends of the events of an active pool whose depth that warns was changed. @before: the
- * former depth that warns; 0: no setting.
+ * Adds the ends of the events of a stopped pool if it is transient. The events of an inactive pool
+ * last, because its chains are still deep.
+ */
+void chain_record_stop(CstPool *pool);
+/**
+ * Adds the ends of the events of a pool whose depth that warns was changed. The depths in an
+ * inactive pool are unknown, so all of its events end. @before: the former depth that warns; 0: no
+ * setting.
  */
 void chain_record_setting(CstPool *pool, uint32_t before);

@@ -325,6 +325,7 @@ static gboolean undefine_pool(CstPool *pool, CstTask *task, GError **error)
         undefine_warn_trash(pool);
         cst_log(CST_LOG_INFO, "pool '%s' undefined", pool->name);
         event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_UNDEFINED);
+        chain_record_pool_gone(pool);
     }
     return done;
 }

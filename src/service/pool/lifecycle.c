@@ -38,6 +38,7 @@
 #include "core/storage_index.h"
 #include "core/table.h"
 #include "core/trash_totals.h"
+#include "dependency/depth.h"
 
 /* --- start ------------------------------------------------------------------------------------ */
 
@@ -342,6 +343,7 @@ static gboolean stop_pool(CstPool *pool, const CstPoolState *only, CstTask *task
         return FALSE;
     CST_TEST_POINT("pool.stop.ended");
     event_emit_pool(pool, CST_EVENT_POOL_LIFECYCLE, CST_POOL_EVENT_STOPPED);
+    chain_record_stop(pool);
     return TRUE;
 }
 
@@ -535,9 +537,13 @@ static gboolean delete_pool(CstPool *pool, unsigned flags, CstTask *task, GError
 gboolean cst_pool_delete(CstPool *pool, unsigned flags, CstTask *task, GError **error)
 {
     g_auto(Job) job = {0};
+    gboolean done;
 
     job_begin(&job, pool, "pool-delete", NULL, &task);
-    return job_end(&job, delete_pool(pool, flags, task, error), error);
+    done = delete_pool(pool, flags, task, error);
+    if (done)
+        chain_record_pool_gone(pool);
+    return job_end(&job, done, error);
 }
 
 /* --- refresh ---------------------------------------------------------------------------------- */

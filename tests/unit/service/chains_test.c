@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -379,6 +380,74 @@ static void deep_chain_ends_with_the_setting(void **state)
     AWAIT(events_are(f, "+p/v2 +p/v3 -p/v2 -p/v3 "));
 }
 
+/* The chain of an inactive pool is still deep. */
+static void deep_chain_of_an_inactive_pool_ends_with_the_pool(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    define_with(f, "p", "<c:chains warn='3'/>");
+    create_chain(f, pool, 3);
+    AWAIT(events_are(f, "+p/v2 "));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_true(cst_pool_start(pool, 0, NULL, NULL));
+    create_overlay(f, pool, "w", "p", "v2");
+    AWAIT(events_are(f, "+p/v2 +p/w "));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    assert_true(cst_pool_undefine(pool, NULL, NULL));
+    AWAIT(events_are(f, "+p/v2 +p/w -p/v2 -p/w "));
+}
+
+static void deep_chain_of_an_inactive_pool_ends_with_the_setting(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    define_with(f, "p", "<c:chains warn='3'/>");
+    create_chain(f, pool, 3);
+    AWAIT(events_are(f, "+p/v2 "));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    define_with(f, "p", "<c:chains warn='4'/>");
+    AWAIT(events_are(f, "+p/v2 -p/v2 "));
+}
+
+static void deep_chain_ends_with_the_storage_of_the_pool(void **state)
+{
+    Fixture *f = *state;
+    g_autoptr(CstPool) pool = fixture_pool(f, "p");
+
+    define_with(f, "p", "<c:chains warn='3'/>");
+    create_chain(f, pool, 3);
+    AWAIT(events_are(f, "+p/v2 "));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    for (guint i = 0; i < 3; i++) {
+        g_autofree char *name = g_strdup_printf("v%u", i);
+        g_autofree char *path = g_build_filename(f->images, "p", name, NULL);
+
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_true(cst_pool_delete(pool, 0, NULL, NULL));
+    AWAIT(events_are(f, "+p/v2 -p/v2 "));
+}
+
+static void deep_chain_of_a_transient_pool_ends_with_its_stop(void **state)
+{
+    Fixture *f = *state;
+    g_autofree char *xml =
+        g_strdup_printf("<pool type='dir' xmlns:c='urn:cistern:storage:1.0'><name>p</name>"
+                        "<target><path>%s/p</path></target><c:chains warn='3'/></pool>",
+                        f->images);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CstPool) pool =
+        cst_service_pool_create(f->service, xml, CST_POOL_CREATE_WITH_BUILD, NULL, &error);
+
+    assert_no_error(error);
+    create_chain(f, pool, 3);
+    AWAIT(events_are(f, "+p/v2 "));
+    assert_true(cst_pool_stop(pool, NULL, NULL));
+    AWAIT(events_are(f, "+p/v2 -p/v2 "));
+}
+
 static guint ends_written;
 
 static void count_end(gpointer data)
@@ -452,6 +521,10 @@ int main(void)
         TEST(deep_chain_is_one_event_until_it_is_shorter),
         TEST(deep_chain_is_an_event_of_the_new_name),
         TEST(deep_chain_ends_with_the_setting),
+        TEST(deep_chain_of_an_inactive_pool_ends_with_the_pool),
+        TEST(deep_chain_of_an_inactive_pool_ends_with_the_setting),
+        TEST(deep_chain_ends_with_the_storage_of_the_pool),
+        TEST(deep_chain_of_a_transient_pool_ends_with_its_stop),
         TEST(volume_that_was_not_deep_causes_no_write),
         TEST(rebase_below_an_overlay_is_an_event_of_the_overlay),
         TEST(pool_without_the_setting_has_no_event),

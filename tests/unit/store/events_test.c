@@ -108,6 +108,26 @@ static void an_event_is_read_as_it_was_written(void **state)
     assert_true(event->id > 0);
 }
 
+/* A name may have the wildcards of SQL, and may be the begin of another name. */
+static void states_of_all_volumes_of_a_pool_end_together(void **state)
+{
+    static const char *const objects[] = {"p_/a", "p_/b", "p_2/a", "pq/a", "p_"};
+    Fixture *fixture = *state;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(objects); i++)
+        event_add(fixture, "chain-deep", objects[i], 9, FALSE);
+    event_add(fixture, "pool-warn", "p_/a", 9, FALSE);
+    event_add(fixture, "chain-deep", "p_/b", 8, TRUE);
+    event_add(fixture, "chain-deep", "p_/", 7, TRUE);
+    event_add(fixture, "chain-deep", "p_/", 6, TRUE);
+    rows = events_all(fixture);
+    assert_int_equal(rows->len, 8);
+    assert_string_equal(((const CstEventRecord *)rows->pdata[6])->object, "p_/b");
+    assert_string_equal(((const CstEventRecord *)rows->pdata[7])->object, "p_/a");
+    assert_true(((const CstEventRecord *)rows->pdata[7])->over);
+}
+
 static void a_state_that_lasts_is_recorded_once_until_it_is_over(void **state)
 {
     Fixture *fixture = *state;
@@ -331,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_event_is_read_as_it_was_written),
+        TEST(states_of_all_volumes_of_a_pool_end_together),
         TEST(a_state_that_lasts_is_recorded_once_until_it_is_over),
         TEST(each_failure_of_a_kind_that_repeats_is_recorded),
         TEST(old_events_are_dropped_and_their_ids_are_not_used_again),

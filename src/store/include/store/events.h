@@ -32,7 +32,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CstEvents, cst_events_close)
 /**
  * Adds @records (CstEventRecord *, without ids), all or no record, and drops old events. Does not
  * add an event with over = TRUE if the state has not been reported. Does not add an event of kind
- * CST_EVENT_LASTS whose state has been reported and is not over.
+ * CST_EVENT_LASTS whose state has been reported and is not over. A record with over = TRUE and an
+ * object that ends in '/' adds the ends of all states of its kind and type whose objects begin with
+ * that text.
  */
 gboolean cst_events_add(CstEvents *events, const GPtrArray *records, GError **error);
 /** Returns events (CstEventRecord *) by id. The caller drops the array. */
