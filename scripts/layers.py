@@ -51,7 +51,7 @@ FOLDERS = {
         "dependency": {"core"},
         "volume": {"dependency", "core"},
         "snapshot": {"volume", "dependency", "core"},
-        "pool": {"core"},
+        "pool": {"dependency", "core"},
         "secret": {"core"},
         "schedule": {"core"},
         "event": {"core"},
