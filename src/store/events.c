@@ -142,7 +142,7 @@ static gboolean event_add(CstEvents *events, const CstEventRecord *event, GError
     return event_insert(events, event, error);
 }
 
-/* Returns the objects of the states of @event's kind and type whose names begin with its object. */
+/* Returns the objects of all states of @event's kind and type that begin with its object. */
 static GPtrArray *state_objects(CstEvents *events, const CstEventRecord *event, GError **error)
 {
     g_autoptr(GPtrArray) objects = g_ptr_array_new_with_free_func(g_free);

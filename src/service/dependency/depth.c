@@ -395,7 +395,7 @@ static int deepest_first(gconstpointer a, gconstpointer b)
     return strcmp(left->volume, right->volume);
 }
 
-/* Removes the chains whose layers exceed the maximum of an answer. Returns their number. */
+/* Removes the last chains if all layers exceed the maximum of an answer. Returns their number. */
 static guint chains_truncate(GPtrArray *chains)
 {
     guint layers = 0, kept = 0, all = chains->len;

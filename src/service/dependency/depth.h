@@ -28,8 +28,8 @@ CstChainLimits pool_chain_limits(CstPool *pool);
 gboolean chain_check_new(CstPool *pool, const char *name, const char *backing, GError **error);
 /**
  * Checks whether an existing volume may be based on the file at @backing. The volumes that are
- * based on it become deeper, too, and have the limits of their own pools. A volume whose chain does
- * not become deeper passes. @path: of the volume. Errors: LIMIT; those of a failed scan.
+ * based on it become deeper, too, and have the limits of their own pools. A volume passes if its
+ * chain does not become deeper. @path: of the volume. Errors: LIMIT; those of a failed scan.
  */
 gboolean chain_check_change(CstPool *pool, const char *name, const char *path, const char *backing,
                             GError **error);
@@ -49,7 +49,7 @@ void chain_record(CstPool *pool, const char *name, uint32_t before);
 void chain_record_change(CstPool *pool, const char *name, uint32_t before);
 /** Adds the end of the event, because the volume has another name or does not exist any more. */
 void chain_record_gone(CstPool *pool, const char *name, uint32_t before);
-/** Adds the ends of the events of a pool whose definition or storage does not exist any more. */
+/** Adds the ends of the events of a pool that has lost its definition or its storage. */
 void chain_record_pool_gone(CstPool *pool);
 /**
  * Adds the ends of the events of a stopped pool if it is transient. The events of an inactive pool

@@ -24,7 +24,7 @@
 
 enum { LAYERS = 20, SIZE = 600 * 1024 };
 
-/* Layer 0 is the top image. The last one is a raw image, or an image like the others. */
+/* Layer 0 is the top image. The last one is a raw image, or has the format of the top. */
 typedef struct {
     CstBlob *layers[LAYERS];
     char *names[LAYERS];
@@ -66,7 +66,7 @@ static CstChain *look(World *world, CstBlob *blob, guint index)
     return chain;
 }
 
-/* Returns the guest's view of layer @index, whose file is @blob. @chain must outlive it. */
+/* Returns the guest's view of the top image of @chain. @chain must outlive it. */
 static CstBlob *guest_of(CstChain *chain, unsigned flags)
 {
     g_autoptr(GError) error = NULL;
@@ -249,7 +249,7 @@ static void test_layers_between_are_not_changed(void **state)
     world_clear(&world);
 }
 
-/* A base that is larger than an image between must not show behind the end of that image. */
+/* A base may be larger than an image above. The part beyond the end of that image must not show. */
 static void test_larger_base_does_not_show(void **state)
 {
     const uint64_t sizes[] = {300 * 1024, 100 * 1024, 300 * 1024};

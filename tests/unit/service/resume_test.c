@@ -382,7 +382,7 @@ static void replace_content(Fixture *f)
     assert_int_equal(truncate(to, (off_t)len), 0);
 }
 
-/* Makes the pool "cut", in whose directory a header declares no reference, as after the change. */
+/* Makes the pool "cut". A header there has an undeclared reference, as after the change. */
 static uint64_t leave_consolidation(Fixture *f, const char *names)
 {
     g_autofree char *dir = g_build_filename(f->images, "cut", NULL);

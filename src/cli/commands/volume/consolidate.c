@@ -55,7 +55,7 @@ static char *layer_names(const CstConsolidation *result)
     return g_string_free(text, FALSE);
 }
 
-/* Returns the names of the layers that would be deleted; NULL: there are none. */
+/* Returns the names of the layers to delete; NULL: no layer. */
 static char *deleted_names(const Consolidate *work)
 {
     g_autofree char *pool = g_strconcat(work->vol->pool, "/", NULL);

@@ -73,7 +73,7 @@ typedef enum {
     CST_LAYER_STATE_LAST
 } CstLayerState;
 
-/** A layer whose content was merged into a volume. */
+/** A layer that a consolidation has merged into a volume. */
 typedef struct {
     char *name; /**< POOL/VOLUME, or the path of a file in no active pool */
     CstLayerState state;
@@ -87,7 +87,7 @@ const char *cst_layer_state_word(int state);
 
 /** The result of a consolidation, or its plan. */
 typedef struct {
-    GPtrArray *layers; /**< of CstMergedLayer *, from the volume down; empty: there are none */
+    GPtrArray *layers; /**< of CstMergedLayer *, from the volume down; may be empty */
     char *base;        /**< the layer that stays below the volume; NULL: without @layers */
     uint64_t bytes;    /**< data of the layers that is copied at most */
     uint32_t depth;    /**< images of the chain afterwards */

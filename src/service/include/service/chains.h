@@ -32,7 +32,7 @@ GPtrArray *cst_pool_chains(CstPool *pool, CstChainLimits *ret_limits, guint *ret
 gboolean cst_vol_consolidate(CstPool *pool, const char *name, const CstVolConsolidate *how,
                              CstTask *task, CstConsolidation *ret, GError **error);
 /**
- * Returns what cst_vol_consolidate() would do. Reads the tables of the images, and changes nothing.
+ * Returns what cst_vol_consolidate() would do. Reads the tables of the images, and writes no file.
  */
 gboolean cst_vol_consolidate_plan(CstPool *pool, const char *name, const CstVolConsolidate *how,
                                   CstTask *task, CstConsolidation *ret, GError **error);

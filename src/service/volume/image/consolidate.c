@@ -65,7 +65,7 @@ typedef struct {
     CstTask *task;
     char *base;        /* path of the layer that stays; NULL: no layer is merged */
     GPtrArray *merged; /* of MergedVolume * */
-    char **left;       /* names of layers that an interrupted job has merged; NULL: none */
+    char **left;       /* names of layers that an interrupted job has merged; NULL: no resumption */
     Job *job;          /* NULL: only a plan */
     /* Until then, QEMU may still have a merged layer open (monotonic); 0: no domain had it. */
     gint64 release_until;
