@@ -46,7 +46,10 @@ class WithServer(WithDaemon):
 
     def hanging_call(self):
         """A call for pool "n" that is inside the file system."""
-        child = self.background(["virsh", "-c", self.peer.uri, "pool-refresh", "n"])
+        child = self.background(["stdbuf", "-oL", "virsh", "-c", self.peer.uri,
+                                 "uri; pool-refresh n"])
+        # A client that the daemon leaves during the opening has no keepalive, and waits for ever.
+        self.assertIn("storage", child.stdout.readline())
         pid = self.peer.process.pid
         self.wait_until(lambda: any("prober" not in name for name in self.waiting_threads(pid)),
                         "a call waits for the server", lambda: wait.threads(pid))
