@@ -251,6 +251,13 @@ gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GEr
                               link->files.open ? &link->files : NULL, &found, task, error);
 }
 
+void cst_chain_free_leaks(CstChain *chain, const GError *why)
+{
+    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE) ||
+        g_error_matches(why, CST_ERROR, CST_ERROR_IO))
+        cst_chain_repair_leaks(chain, 0, NULL, NULL);
+}
+
 gboolean cst_chain_check_snapshots(const CstChain *chain, guint end, GError **error)
 {
     for (guint i = 0; i < end; i++)

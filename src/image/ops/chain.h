@@ -26,6 +26,12 @@ gboolean cst_chain_open_below(CstChain *chain, guint index, CstBlob **ret_below,
 
 /** Checks image @index, which must not be open, and returns its leaked space to the file system. */
 gboolean cst_chain_repair_leaks(CstChain *chain, guint index, CstTask *task, GError **error);
+/**
+ * Frees clusters that the top image has leaked after the failure @why of a full or failing disk:
+ * their refcounts were written, but the tables were not. The image must be closed. Ignores errors,
+ * because the caller reports @why.
+ */
+void cst_chain_free_leaks(CstChain *chain, const GError *why);
 
 /**
  * Fails with STATE when an image before @end has snapshots, because their content depends on the

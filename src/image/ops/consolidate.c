@@ -185,17 +185,6 @@ static gboolean consolidate_copy(CstChain *chain, CstBlob *guest, CstBlob *below
                                  error);
 }
 
-/*
- * After a full or failing disk, clusters may be leaked: their refcounts were written, but the
- * tables were not. Ignores errors, because the caller reports the first failure.
- */
-static void consolidate_free_leaks(CstChain *chain, const GError *why)
-{
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE) ||
-        g_error_matches(why, CST_ERROR, CST_ERROR_IO))
-        cst_chain_repair_leaks(chain, 0, NULL, NULL);
-}
-
 gboolean cst_chain_consolidate(CstChain *chain, const CstConsolidate *how, CstTask *task,
                                GError **error)
 {
@@ -223,7 +212,7 @@ gboolean cst_chain_consolidate(CstChain *chain, const CstConsolidate *how, CstTa
     if (consolidate_copy(chain, guest, below, survey.ranges, how, task, &why))
         return TRUE;
     g_clear_pointer(&guest, cst_blob_unref);
-    consolidate_free_leaks(chain, why);
+    cst_chain_free_leaks(chain, why);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
 }

@@ -67,18 +67,6 @@ static gboolean check_old(CstChain *chain, CstBlob *old, GError **error)
     return image || !old;
 }
 
-/*
- * Frees clusters that are leaked after a full or failing disk: their refcounts were written, but
- * the tables were not. The image must be closed. Ignores errors, because the caller reports the
- * first failure.
- */
-static void free_leaks_after(CstChain *chain, const GError *why)
-{
-    if (g_error_matches(why, CST_ERROR, CST_ERROR_NO_SPACE) ||
-        g_error_matches(why, CST_ERROR, CST_ERROR_IO))
-        cst_chain_repair_leaks(chain, 0, NULL, NULL);
-}
-
 gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *task, GError **error)
 {
     g_autoptr(CstBlob) old = NULL, marker = NULL, guest = NULL;
@@ -101,7 +89,7 @@ gboolean cst_chain_rebase(CstChain *chain, const CstImageRebase *how, CstTask *t
         !cst_image_set_backing(cst_guest_image(guest), how->backing, how->backing_format,
                                how->guest, &why)) {
         g_clear_pointer(&guest, cst_blob_unref);
-        free_leaks_after(chain, why);
+        cst_chain_free_leaks(chain, why);
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
     }
