@@ -28,8 +28,9 @@
 /* --- layers ----------------------------------------------------------------------------------- */
 
 /*
- * Returns the declared backing file of the volume at @path, which the caller frees; NULL: none, or
- * @path is in no active pool. *ret_shown: POOL/VOLUME, or a copy of @path.
+ * Returns the declared backing file of the volume at @path. NULL: the volume has no backing file,
+ * or
+ * @path is in no active pool. *ret_shown: POOL/VOLUME, or a copy of @path. The caller frees both.
  */
 static char *layer_below(CstService *service, const char *path, char **ret_shown)
 {
@@ -214,11 +215,22 @@ gboolean chain_check_change(CstPool *pool, const char *name, const char *path, c
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-uint32_t chain_depth_now(CstPool *pool, const char *name)
+/* Returns the depth of the volume's chain; 0: the table does not have the volume. */
+static uint32_t known_depth(CstPool *pool, const char *name)
 {
-    g_autoptr(CstVolume) volume = has_limits(pool->service) ? pool_table_known(pool, name) : NULL;
+    g_autoptr(CstVolume) volume = pool_table_known(pool, name);
 
     return volume ? volume_depth(pool->service, volume) : 0;
+}
+
+uint32_t chain_depth_now(CstPool *pool, const char *name)
+{
+    return has_limits(pool->service) ? known_depth(pool, name) : 0;
+}
+
+uint32_t chain_depth_warned(CstPool *pool, const char *name)
+{
+    return pool_chain_limits(pool).warn ? known_depth(pool, name) : 0;
 }
 
 static void chain_record_end(CstPool *pool, const char *name)
@@ -234,7 +246,7 @@ static void chain_record_end(CstPool *pool, const char *name)
 void chain_record(CstPool *pool, const char *name, uint32_t before)
 {
     const uint32_t warn = pool_chain_limits(pool).warn;
-    const uint32_t depth = warn && !cst_dry_run() ? chain_depth_now(pool, name) : 0;
+    const uint32_t depth = warn && !cst_dry_run() ? known_depth(pool, name) : 0;
     g_autofree char *object = NULL, *message = NULL;
 
     if (depth == 0)

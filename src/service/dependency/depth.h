@@ -35,10 +35,15 @@ gboolean chain_check_change(CstPool *pool, const char *name, const char *path, c
                             GError **error);
 
 /**
- * Returns the depth of the volume's chain before a change, for the functions below; 0: it is
- * unknown, or no active pool has a setting.
+ * Returns the depth of the volume's chain before a change of the chain, for chain_record_change();
+ * 0: it is unknown, or no active pool has a setting.
  */
 uint32_t chain_depth_now(CstPool *pool, const char *name);
+/**
+ * Returns the depth of the volume's chain before a deletion or a rename, for chain_record_gone().
+ * 0: it is unknown, or the pool has no depth that warns. Costs the same with any number of pools.
+ */
+uint32_t chain_depth_warned(CstPool *pool, const char *name);
 /**
  * Adds the event of a deep chain after an operation that has made the chain of the volume deeper,
  * or its end if the chain was deep and is not any more. @before: its depth before the operation; 0:

@@ -125,7 +125,7 @@ gboolean cst_vol_delete(CstPool *pool, const char *name, unsigned flags, CstTask
                         GError **error)
 {
     g_auto(Job) job = {0};
-    const uint32_t depth = chain_depth_now(pool, name);
+    const uint32_t depth = chain_depth_warned(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "delete", name, &task);

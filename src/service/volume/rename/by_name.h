@@ -50,7 +50,7 @@ void kept_load(GHashTable *fields, KeptByName *ret_kept);
 
 /**
  * Emits the events of a rename or a move. @depth: of the volume's backing chain before it
- * (chain_depth_now()).
+ * (chain_depth_warned()).
  */
 void volume_renamed(CstPool *pool, const char *name, uint32_t depth, CstPool *to,
                     const char *new_name);

@@ -534,7 +534,7 @@ gboolean cst_vol_move(CstPool *pool, const char *name, CstPool *to, const CstVol
 {
     g_auto(Job) job = {0};
     g_auto(CopyTurn) turn = {0};
-    const uint32_t depth = chain_depth_now(pool, name);
+    const uint32_t depth = chain_depth_warned(pool, name);
     gboolean done, switched;
 
     job_begin(&job, pool, "move", name, &task);

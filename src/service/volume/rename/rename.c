@@ -503,7 +503,7 @@ gboolean cst_vol_rename(CstPool *pool, const char *name, const char *new_name, C
                         GError **error)
 {
     g_auto(Job) job = {0};
-    const uint32_t depth = chain_depth_now(pool, name);
+    const uint32_t depth = chain_depth_warned(pool, name);
     gboolean done;
 
     job_begin(&job, pool, "rename", name, &task);
