@@ -101,6 +101,11 @@ static gboolean parse_option(xmlNode *node, const CstPoolNamespace *ns, GPtrArra
     return TRUE;
 }
 
+/* Elements in Cistern's namespace that pools of all types may have. */
+static const char *const own_elements[] = {CST_TRASH_ELEMENT,  CST_THRESHOLDS_ELEMENT,
+                                           CST_LIMITS_ELEMENT, CST_AUTOEXTEND_ELEMENT,
+                                           CST_CHAINS_ELEMENT, NULL};
+
 /* Rejects elements in Cistern's namespace for a type that has no options there. */
 static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError **error)
 {
@@ -109,11 +114,7 @@ static gboolean refuse_unknown(xmlNode *node, const CstPoolNamespace *ns, GError
     for (const xmlNode *child = node->children; child; child = child->next)
         if (child->type == XML_ELEMENT_NODE && child->ns &&
             strcmp((const char *)child->ns->href, CST_XML_NAMESPACE) == 0 &&
-            strcmp((const char *)child->name, CST_TRASH_ELEMENT) != 0 &&
-            strcmp((const char *)child->name, CST_THRESHOLDS_ELEMENT) != 0 &&
-            strcmp((const char *)child->name, CST_LIMITS_ELEMENT) != 0 &&
-            strcmp((const char *)child->name, CST_AUTOEXTEND_ELEMENT) != 0 &&
-            strcmp((const char *)child->name, CST_CHAINS_ELEMENT) != 0)
+            !g_strv_contains(own_elements, (const char *)child->name))
             return cst_fail(error, CST_ERROR_CONFIG,
                             _("pools of this type have no options element '%s'; leave it out"),
                             child->name);
