@@ -116,8 +116,8 @@ static void pool_set_definition(CstPool *pool, CstPoolDef *def)
 
 /*
  * Consumes @parsed. *ret_warn: the former depth that warns. Saving the file is the last step that
- * can fail. A definition of a type without
- * a backend is kept and shown, as in libvirt; operations that need the backend fail.
+ * can fail. A definition of a type without a backend is kept and shown, as in libvirt; operations
+ * that need the backend fail.
  */
 static CstPool *pool_define_entered(CstService *service, CstPoolDef *parsed, uint32_t *ret_warn,
                                     GError **error)

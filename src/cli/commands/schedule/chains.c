@@ -20,7 +20,7 @@ typedef struct {
     GHashTable *pools; /* name (owned) to PoolChains * */
 } ChainRun;
 
-/* The chains of a pool at the begin of the run. */
+/* The chains of a pool at the beginning of the run. */
 typedef struct {
     CstChainLimits limits;
     GPtrArray *chains;  /* of CstPoolChain *, the deepest first */

@@ -74,8 +74,8 @@ static char *deleted_names(const Consolidate *work)
 }
 
 /*
- * Sets the plan of a dry run, which names the layers and the size of the copy. *ret_deleted: the
- * layers that would be deleted, for the question; NULL: there are none.
+ * Sets the plan of a dry run: the layers and the size of the copy. *ret_deleted: the names of the
+ * layers to delete, for the question; NULL: no layer.
  */
 static gboolean plan_consolidate(CliCtl *ctl, Consolidate *work, const char *name,
                                  char **ret_deleted, GError **error)
